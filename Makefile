@@ -1,0 +1,42 @@
+# make demo    set up .venv, run the pipeline of params.yaml, print the verdict table
+# make test    set up .venv, run linters, type checks and tests
+# make bench   measure: see bench/
+PYTHON ?= python3
+BIN := .venv/bin
+export DVC_NO_ANALYTICS = 1
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+
+.PHONY: demo test check bench clean
+
+demo: .venv/.installed
+	@$(BIN)/confidistill doctor --quiet
+	@$(BIN)/python -m tasks.repro
+	@$(BIN)/confidistill report
+
+test: .venv/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest
+
+bench: .venv/.installed-dev
+	@$(BIN)/python -m bench
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: Python {v[0]}.{v[1]} is too old: confidistill needs 3.11 or newer; name one with make PYTHON=...")'
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	@echo "installing the development tools into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The property: pairwise confidence difference, its spread sigma, calibration, bounds, verdict."""

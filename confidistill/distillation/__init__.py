@@ -1,0 +1,1 @@
+"""Teacher, student, layer map, losses, training."""

@@ -1,0 +1,32 @@
+"""The one exception that a user's mistake raises."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+class UserError(Exception):
+    """What is wrong, where (file, row, column, key), and what to do: one line, shown without a traceback."""
+
+
+def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command's entry point: a UserError or a full disk becomes one line and exit code 2."""
+
+    @wraps(main)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            message = str(error)
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            message = f"{error.strerror} while writing {error.filename or 'a file'}: free some space"
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+    return wrapper
+
+
+_DISK_ERRORS = {28, 122}  # ENOSPC, EDQUOT

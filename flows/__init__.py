@@ -1,0 +1,1 @@
+"""Prefect: when and where the stages of the DVC graph run."""

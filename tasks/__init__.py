@@ -1,0 +1,1 @@
+"""One module per DVC stage, plus params.py, which reads params.yaml."""

@@ -1,0 +1,56 @@
+"""How a stage is started: `python -m tasks.<stage> [TASK] [STUDENT]`."""
+
+import inspect
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confidistill.errors import UserError, exits_cleanly
+from tasks import params as params_file
+
+MINIMUM_FREE_BYTES = 256 * 2**20
+
+
+def stage(main: Callable[..., None]) -> Callable[[], None]:
+    """Make `main(params, *names)` a command whose arguments are the names it takes."""
+    names = [name.upper() for name in list(inspect.signature(main).parameters)[1:]]
+    module = Path(inspect.getfile(main)).stem
+
+    @exits_cleanly
+    def command() -> None:
+        if len(sys.argv) - 1 != len(names):
+            raise UserError(f"usage: python -m tasks.{module} {' '.join(names)}".rstrip())
+        free = shutil.disk_usage(Path.cwd()).free
+        if free < MINIMUM_FREE_BYTES:
+            raise UserError(f"{Path.cwd()}: only {free // 2**20} MiB of disk are free: free some space")
+        main(params_file.load(), *sys.argv[1:])
+
+    return command
+
+
+def training_stage(main: Callable[..., None]) -> Callable[[], None]:
+    """A stage that trains: with `processes` > 1 in params.yaml it starts itself again under torchrun."""
+    command = stage(main)
+    module = Path(inspect.getfile(main)).stem
+
+    @exits_cleanly
+    def launch() -> None:
+        processes = params_file.load().processes
+        if processes > 1 and "LOCAL_RANK" not in os.environ:
+            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+            os.execv(sys.executable, [*torchrun, f"--nproc-per-node={processes}", "-m", f"tasks.{module}", *sys.argv[1:]])
+        command()
+
+    return launch
+
+
+def training(settings: Any) -> Any:
+    """The library's `Training` from a section of params.yaml; keys of the stage itself are left out."""
+    from dataclasses import fields
+
+    from confidistill.distillation.training import Training
+
+    return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})

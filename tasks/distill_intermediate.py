@@ -1,0 +1,28 @@
+"""Stage 1 of task distillation: attention scores and hidden states."""
+
+from pathlib import Path
+
+from tasks.command import training, training_stage
+from tasks.params import Params
+from tasks.tables import distillation_table
+
+
+@training_stage
+def main(params: Params, task: str, student: str) -> None:
+    from confidistill.distillation.intermediate import distill_intermediate
+
+    settings = params.intermediate_of(task, student)
+    distill_intermediate(
+        Path("models/teacher") / task,
+        Path("models/general") / student,
+        distillation_table(task),
+        Path("models/intermediate") / task / student,
+        max_length=params.task(task).max_length,
+        layer_map=params.student(student).layer_map,
+        padding=settings.padding,
+        training=training(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Stage 2 of task distillation: the prediction layer."""
+
+from pathlib import Path
+
+from tasks.command import training, training_stage
+from tasks.params import Params
+from tasks.tables import distillation_table, label_names, teacher_table
+
+
+@training_stage
+def main(params: Params, task: str, student: str) -> None:
+    from confidistill.distillation.prediction import distill_prediction
+
+    settings = params.prediction_of(task, student)
+    distill_prediction(
+        Path("models/intermediate") / task / student,
+        distillation_table(task),
+        teacher_table(task, "dev"),
+        Path("models/student") / task / student,
+        label_names=label_names(task),
+        max_length=params.task(task).max_length,
+        loss=settings.loss,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        metric=params.task(task).metric,
+        training=training(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()

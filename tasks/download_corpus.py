@@ -1,0 +1,16 @@
+"""Fetch the text of general distillation."""
+
+from pathlib import Path
+
+from confidistill.text.sources import fetch_folder
+from tasks.command import stage
+from tasks.params import Params
+
+
+@stage
+def main(params: Params) -> None:
+    fetch_folder(params.sources[params.corpus.source], Path("data/corpus"), files=params.corpus.files)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Fine-tune the base model on one task."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.command import training, training_stage
+from tasks.params import Params
+from tasks.tables import label_names
+
+
+@training_stage
+def main(params: Params, task: str) -> None:
+    from confidistill.distillation.teacher import finetune_teacher
+
+    data = Path("data/raw") / task
+    settings = params.task(task)
+    finetune_teacher(
+        Path("models/base"),
+        pd.read_parquet(data / "train.parquet"),
+        pd.read_parquet(data / "dev.parquet"),
+        Path("models/teacher") / task,
+        label_names=label_names(task),
+        max_length=settings.max_length,
+        training=training(params.teacher_of(task)),
+        metric=settings.metric,
+    )
+
+
+if __name__ == "__main__":
+    main()

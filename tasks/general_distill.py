@@ -1,0 +1,40 @@
+"""Distil the un-fine-tuned base model on plain text, or import a published general checkpoint."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tasks.command import training, training_stage
+from tasks.params import Params
+
+
+@training_stage
+def main(params: Params, student: str) -> None:
+    from confidistill.distillation.general import distill_general
+    from confidistill.distillation.published import import_checkpoint
+    from confidistill.distillation.student import StudentShape
+    from confidistill.text.sources import fetch
+
+    base, output = Path("models/base"), Path("models/general") / student
+    shape = params.student(student)
+    sizes = StudentShape(shape.layers, shape.hidden_size, shape.intermediate_size, shape.attention_heads)
+    if shape.checkpoint:
+        with TemporaryDirectory() as folder:
+            import_checkpoint(fetch(params.sources[shape.checkpoint], Path(folder)), base, output, shape=sizes)
+        return
+    settings = params.general_of(student)
+    distill_general(
+        base,
+        Path("data/corpus"),
+        output,
+        shape=sizes,
+        initialisation=shape.initialisation,
+        layer_map=shape.layer_map,
+        max_length=settings.max_length,
+        sequences=settings.sequences,
+        padding=settings.padding,
+        training=training(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""params.yaml, read once at the edge: frozen, complete, and strict about every key and type."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from confidistill.errors import UserError
+from confidistill.text.dataset import TaskData
+from confidistill.text.sources import Source
+
+PARAMS_FILE = Path("params.yaml")
+Overrides = dict[str, Any]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A mapping of params.yaml: unknown keys, missing keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class TrainingSettings(Section):
+    """How one model is trained; the fields are those of `confidistill.distillation.training.Training`."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_ratio: Share
+    schedule: Literal["linear", "constant", "cosine"]
+    precision: Literal["fp32", "bf16"]
+    seed: Annotated[int, Field(ge=0)]
+    checkpoint_steps: Positive
+
+
+class FeatureSettings(TrainingSettings):
+    """A stage that matches attention scores and hidden states: intermediate and general distillation."""
+
+    padding: Literal["ignore", "reference"]
+
+
+class GeneralSettings(FeatureSettings):
+    """General distillation: the corpus is packed into `sequences` sequences of `max_length` tokens."""
+
+    max_length: Positive
+    sequences: Positive | None
+
+
+class PredictionSettings(TrainingSettings):
+    """Prediction-layer distillation: which loss, how much of the hard labels (Eq. 1), which temperature."""
+
+    loss: Literal["soft_ce", "logit_mse"]
+    alpha: Share
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class AugmentSettings(Section):
+    """TinyBERT's augmentation of one task: N variants, M candidates, replacement probability p."""
+
+    variants: Positive
+    candidates: Positive
+    probability: Share
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Models(Section):
+    """Names of sources: the model the teacher starts from, and the masked LM (null: vectors for every word)."""
+
+    base: str
+    mlm: str | None
+
+
+class Vectors(Section):
+    """Word vectors: a source, the file inside it (null: the only one), how many of its words are searched."""
+
+    source: str
+    member: str | None
+    limit: Positive
+
+
+class Corpus(Section):
+    """The text of general distillation: a source and the files to take from it (null: all)."""
+
+    source: str
+    files: list[str] | None
+
+
+class Task(Section):
+    """One classification task; `teacher`, `intermediate`, `prediction` hold what differs from the sections."""
+
+    data: TaskData
+    max_length: Positive
+    metric: Literal["accuracy", "mcc", "f1"]
+    distil_on: str
+    teacher: Overrides
+    intermediate: Overrides
+    prediction: Overrides
+
+
+class Student(Section):
+    """A student's shape and where it starts; `checkpoint` names a source and is null unless it starts there."""
+
+    layers: Positive
+    hidden_size: Positive
+    intermediate_size: Positive
+    attention_heads: Positive
+    initialisation: Literal["random", "teacher", "checkpoint"]
+    checkpoint: str | None
+    layer_map: Literal["uniform"] | dict[Literal["attention", "hidden"], list[int]]
+    general: Overrides
+    intermediate: Overrides
+    prediction: Overrides
+
+
+class Property(Section):
+    """The confidence preservation property: which protocol judges, against which kappa."""
+
+    protocol: Literal["definition", "released"]
+    kappa: Annotated[float, Field(gt=0)]
+    resamples: Positive
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    processes: Positive
+    property: Property
+    sources: dict[str, Source]
+    models: Models
+    vectors: Vectors
+    corpus: Corpus
+    tasks: Annotated[dict[str, Task], Field(min_length=1)]
+    students: Annotated[dict[str, Student], Field(min_length=1)]
+    augment: dict[str, AugmentSettings]
+    teacher: TrainingSettings
+    general: GeneralSettings
+    intermediate: FeatureSettings
+    prediction: PredictionSettings
+
+    def task(self, name: str) -> Task:
+        """The task of that name; an unknown one is a UserError."""
+        return _named(self.tasks, name, "task")
+
+    def student(self, name: str) -> Student:
+        """The student of that name; an unknown one is a UserError."""
+        return _named(self.students, name, "student")
+
+    def teacher_of(self, task: str) -> TrainingSettings:
+        """Settings of the teacher's fine-tuning on `task`."""
+        return _merge(self.teacher, self.task(task).teacher)
+
+    def general_of(self, student: str) -> GeneralSettings:
+        """Settings of general distillation into `student`."""
+        return _merge(self.general, self.student(student).general)
+
+    def intermediate_of(self, task: str, student: str) -> FeatureSettings:
+        """Settings of stage 1; the task's keys win over the student's, the student's over the section's."""
+        return _merge(self.intermediate, self.student(student).intermediate, self.task(task).intermediate)
+
+    def prediction_of(self, task: str, student: str) -> PredictionSettings:
+        """Settings of stage 2; the task's keys win over the student's, the student's over the section's."""
+        return _merge(self.prediction, self.student(student).prediction, self.task(task).prediction)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        named = {"models.base": self.models.base, "vectors.source": self.vectors.source}
+        named["corpus.source"] = self.corpus.source
+        named |= {"models.mlm": self.models.mlm} if self.models.mlm else {}
+        named |= {f"tasks.{name}.data.source": task.data.source for name, task in self.tasks.items()}
+        for name, student in self.students.items():
+            if (student.initialisation == "checkpoint") != (student.checkpoint is not None):
+                raise UserError(
+                    f"students.{name}.checkpoint: name a source if and only if initialisation is 'checkpoint'"
+                )
+            if student.checkpoint:
+                named[f"students.{name}.checkpoint"] = student.checkpoint
+            if student.hidden_size % student.attention_heads:
+                raise UserError(
+                    f"students.{name}.hidden_size: {student.hidden_size} is not a multiple of "
+                    f"attention_heads, {student.attention_heads}"
+                )
+        for key, source in named.items():
+            if source not in self.sources:
+                raise UserError(f"{key}: no source is called {source!r}: add it to `sources`")
+        for name in self.augment:
+            if name not in self.tasks:
+                raise UserError(f"augment.{name}: unknown task: tasks are {', '.join(self.tasks)}")
+        for name, task in self.tasks.items():
+            table = f"augmented/{name}.parquet" if name in self.augment else f"raw/{name}/train.parquet"
+            if task.distil_on != table:
+                why = "is" if name in self.augment else "is not"
+                raise UserError(f"tasks.{name}.distil_on: must be {table}: {name} {why} listed in `augment`")
+            self.teacher_of(name)
+            for student in self.students:
+                self.intermediate_of(name, student)
+                self.prediction_of(name, student)
+        for student in self.students:
+            self.general_of(student)
+        return self
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        UserError: it is missing, is not YAML, or has an unknown key, a missing key, a wrong type or a value
+            out of range; the message names the file and the key.
+    """
+    try:
+        content = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file: run in the project's root, after `confidistill use PROFILE`") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}" if mark else "somewhere"
+        raise UserError(f"{path}: not YAML at {where}: {error.problem}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_error(error)}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _named(items: dict[str, Any], name: str, what: str) -> Any:
+    if name not in items:
+        raise UserError(f"{PARAMS_FILE}: unknown {what} {name!r}: it lists {', '.join(items)}")
+    return items[name]
+
+
+def _merge(section: S, *overrides: Overrides) -> S:
+    merged = section.model_dump()
+    for override in overrides:
+        merged |= override
+    return type(section).model_validate(merged)
+
+
+def _first_error(error: ValidationError) -> str:
+    """The first thing wrong as `key: what`, with a count of the rest."""
+    problem, *rest = error.errors()
+    # The tag of a discriminated union is part of pydantic's location but no key of the file.
+    key = ".".join(str(part) for part in problem["loc"] if part not in _UNION_TAGS) or "the file"
+    what = {
+        "extra_forbidden": "unknown key: remove it or correct its spelling",
+        "missing": "missing key: add it",
+    }.get(problem["type"], f"{problem['msg']}, not {problem['input']!r}")
+    return f"{key}: {what}" + (f" (and {len(rest)} more)" if rest else "")
+
+
+_UNION_TAGS = {"package", "path", "url", "hub", "snippets", "glue", "table"}

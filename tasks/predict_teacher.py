@@ -1,0 +1,31 @@
+"""The teacher's logits in evaluation mode, computed once for every student, trial and evaluation."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from confidistill.files import atomic_folder
+from tasks.command import stage
+from tasks.params import Params
+from tasks.tables import splits
+
+
+@stage
+def main(params: Params, task: str) -> None:
+    from confidistill.distillation.predict import predict_logits
+
+    settings = params.task(task)
+    tables = {split: Path(f"data/raw/{task}/{split}.parquet") for split in splits(task)}
+    if task in params.augment:
+        tables["augmented"] = Path("data") / settings.distil_on
+    with atomic_folder(Path("data/teacher") / task) as folder:
+        for name, path in tables.items():
+            table = pd.read_parquet(path)
+            logits = predict_logits(Path("models/teacher") / task, table, max_length=settings.max_length)
+            for index in range(logits.shape[1]):
+                table[f"logit{index}"] = logits[:, index]
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+
+
+if __name__ == "__main__":
+    main()

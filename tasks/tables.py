@@ -1,0 +1,35 @@
+"""The tables that stages hand to each other."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def label_names(task: str) -> list[str]:
+    """The task's label names, in the order of their ids."""
+    return json.loads((Path("data/raw") / task / "manifest.json").read_text())["label_names"]
+
+
+def splits(task: str) -> list[str]:
+    """The task's splits, `train` first: `dev`, or what else the task is judged on."""
+    names = sorted(path.stem for path in (Path("data/raw") / task).glob("*.parquet"))
+    return ["train", *(name for name in names if name != "train")]
+
+
+def teacher_table(task: str, split: str) -> pd.DataFrame:
+    """Text, label and the teacher's logits (logit0, logit1, …) of one split, or of the augmented set."""
+    return pd.read_parquet(Path("data/teacher") / task / f"{split}.parquet")
+
+
+def distillation_table(task: str) -> pd.DataFrame:
+    """What students of the task learn from: the augmented set where there is one, else the training set."""
+    augmented = (Path("data/teacher") / task / "augmented.parquet").exists()
+    return teacher_table(task, "augmented" if augmented else "train")
+
+
+def logits(table: pd.DataFrame) -> np.ndarray:
+    """The teacher's logits of a table, (N, C) float32."""
+    classes = sum(column.startswith("logit") for column in table.columns)
+    return table[[f"logit{index}" for index in range(classes)]].to_numpy(np.float32)
