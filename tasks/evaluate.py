@@ -1,0 +1,59 @@
+"""The pairwise confidence difference of teacher and student, its spread, and the verdict."""
+
+import json
+from pathlib import Path
+
+from confidistill.confidence.certificate import judge, measure
+from confidistill.confidence.predictions import from_logits, write_predictions
+from confidistill.files import atomic_file, atomic_folder
+from tasks.command import stage
+from tasks.pairs import load_pair
+from tasks.params import Params
+from tasks.tables import logits, splits, teacher_table
+
+# Reported for the tasks that the literature judges by them.
+EXTRA_METRICS = {"accuracy": (), "mcc": ("mcc_teacher", "mcc_student"), "f1": ("f1_teacher", "f1_student")}
+
+
+@stage
+def main(params: Params, task: str, student: str) -> None:
+    from confidistill.distillation.predict import predict_logits
+    from confidistill.report import figures
+
+    settings, judged = params.task(task), params.property
+    params.student(student)
+    metrics = {}
+    results = Path("results") / task / student
+    with atomic_folder(results / "predictions") as folder:
+        for split in splits(task):
+            table = teacher_table(task, split)
+            labels = table["label"].to_numpy()
+            student_logits = predict_logits(
+                Path("models/student") / task / student, table, max_length=settings.max_length
+            )
+            write_predictions(folder / f"teacher-{split}.csv", logits(table), labels)
+            write_predictions(folder / f"student-{split}.csv", student_logits, labels)
+            measured = measure(
+                from_logits(logits(table), labels),
+                from_logits(student_logits, labels),
+                seed=judged.seed,
+                resamples=judged.resamples,
+            )
+            dropped = {name for names in EXTRA_METRICS.values() for name in names} - set(EXTRA_METRICS[settings.metric])
+            metrics[split] = {name: value for name, value in measured.items() if name not in dropped}
+    holds = judge(metrics["train"], judged.protocol, judged.kappa)
+    verdict = {"holds": holds, "protocol": judged.protocol, "kappa": judged.kappa}
+    with atomic_file(results / "metrics.json") as path:
+        path.write_text(json.dumps(metrics | verdict, indent=2) + "\n")
+
+    pair = load_pair(task, student)
+    with atomic_folder(Path("results/plots") / f"{task}-{student}") as folder:
+        for name, records in figures.records(pair).items():
+            records.to_csv(folder / f"{name}.csv", index=False)
+    with atomic_folder(results / "figures") as folder:
+        for name, figure in figures.draw(pair).items():
+            figures.save_figure(figure, folder / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""A teacher and a student with everything the report shows of them, read from the results of `evaluate`."""
+
+import json
+from pathlib import Path
+
+from confidistill.confidence.predictions import read_pair
+from confidistill.report.pair import Pair
+from tasks.params import Params
+from tasks.tables import label_names, splits, teacher_table
+
+
+def load_pair(task: str, student: str) -> Pair:
+    """Read one pair from results/<task>/<student>/ and its texts from data/teacher/<task>/."""
+    folder = Path("results") / task / student
+    texts, read = {}, {}
+    for split in splits(task):
+        table = teacher_table(task, split)
+        columns = [name for name in ("text", "text_pair") if name in table]
+        texts[split] = table[columns].agg(" | ".join, axis=1).tolist()
+        predictions = folder / "predictions"
+        read[split] = read_pair(predictions / f"teacher-{split}.csv", predictions / f"student-{split}.csv")
+    return Pair(
+        task=task,
+        student=student,
+        metrics=json.loads((folder / "metrics.json").read_text()),
+        predictions=read,
+        texts=texts,
+        label_names=label_names(task),
+    )
+
+
+def load_pairs(params: Params) -> list[Pair]:
+    """Every task x student of params.yaml, in its order."""
+    return [load_pair(task, student) for task in params.tasks for student in params.students]

@@ -1,0 +1,78 @@
+"""`dvc repro`, telling which stage of how many is at work, and whether the committed results came out again.
+
+Usage: python -m tasks.repro [arguments of dvc repro]
+"""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from confidistill.errors import UserError, exits_cleanly
+from tasks.params import load
+
+LOCK = Path("dvc.lock")
+STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
+# What DVC says to a person at a prompt, and what the counter already tells.
+CHATTER = ("> ", "Updating lock file", "Use `dvc push`", "\tgit add", "To track the changes", "To enable auto staging")
+
+
+@exits_cleanly
+def main() -> None:
+    load()  # a mistake in params.yaml is told in one line, before DVC starts
+    stages = _stage_count()
+    committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
+    ran = _repro(stages, sys.argv[1:])
+    print(f"{ran} of {stages} stages run, {stages - ran} up to date")
+    if ran and committed:
+        _compare(committed, LOCK.read_text())
+
+
+def _repro(stages: int, arguments: list[str]) -> int:
+    """Run dvc repro, a line a stage; the number of stages that ran."""
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    started, position, ran = time.monotonic(), 0, 0
+    # Only stdout is read: progress bars are on stderr and stay on the terminal.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := STAGE_LINE.match(line):
+                position += 1
+                if line.startswith("Running"):
+                    ran += 1
+                    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+                    print(f"[{position}/{stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
+            elif line.strip() and not line.startswith(CHATTER):
+                print(f"    {line}", end="", flush=True)
+    if process.returncode:
+        raise UserError("the pipeline stopped at the stage above: mend what it says and run the same command again")
+    return ran
+
+
+def _stage_count() -> int:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return len(repo.index.stages)
+    except DvcException as error:
+        raise UserError(f"{str(error).splitlines()[0]}: run in the root of a git clone of the project") from None
+
+
+def _compare(committed: str, current: str) -> None:
+    """Say whether the outputs have the hashes of the committed dvc.lock, or which stages differ."""
+    before, after = (YAML(typ="safe").load(text)["stages"] for text in (committed, current))
+    common = [name for name in after if name in before and before[name].get("deps") == after[name].get("deps")]
+    differing = [name for name in common if before[name].get("outs") != after[name].get("outs")]
+    if differing:
+        print("same inputs as in the committed dvc.lock, other bytes out: " + ", ".join(differing))
+    elif len(common) == len(after):
+        print("every output has the hash of the committed dvc.lock")
+
+
+if __name__ == "__main__":
+    main()
