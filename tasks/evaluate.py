@@ -11,8 +11,8 @@ from tasks.pairs import load_pair
 from tasks.params import Params
 from tasks.tables import logits, splits, teacher_table
 
-# Reported for the tasks that the literature judges by them.
-EXTRA_METRICS = {"accuracy": (), "mcc": ("mcc_teacher", "mcc_student"), "f1": ("f1_teacher", "f1_student")}
+# Measures of two classes that a task lists under `also_report`, as GLUE does MCC for CoLA and F1 for MRPC and QQP.
+OPTIONAL = ("mcc", "f1")
 
 
 @stage
@@ -39,8 +39,8 @@ def main(params: Params, task: str, student: str) -> None:
                 seed=judged.seed,
                 resamples=judged.resamples,
             )
-            dropped = {name for names in EXTRA_METRICS.values() for name in names} - set(EXTRA_METRICS[settings.metric])
-            metrics[split] = {name: value for name, value in measured.items() if name not in dropped}
+            unwanted = tuple(f"{name}_" for name in OPTIONAL if name not in settings.also_report)
+            metrics[split] = {name: value for name, value in measured.items() if not name.startswith(unwanted)}
     holds = judge(metrics["train"], judged.protocol, judged.kappa)
     verdict = {"holds": holds, "protocol": judged.protocol, "kappa": judged.kappa}
     with atomic_file(results / "metrics.json") as path:

@@ -93,11 +93,15 @@ class Corpus(Section):
 
 
 class Task(Section):
-    """One classification task; `teacher`, `intermediate`, `prediction` hold what differs from the sections."""
+    """One classification task. `metric` picks the best epoch on dev; `also_report` adds measures to it.
+
+    `teacher`, `intermediate` and `prediction` hold what differs, for this task, from the sections of that name.
+    """
 
     data: TaskData
     max_length: Positive
-    metric: Literal["accuracy", "mcc", "f1"]
+    metric: Literal["accuracy", "mcc"]
+    also_report: list[Literal["mcc", "f1"]]
     distil_on: str
     teacher: Overrides
     intermediate: Overrides
