@@ -1,23 +1,29 @@
 """TinyBERT's data augmentation: variants of training sentences with some words replaced."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from transformers import PreTrainedTokenizerFast
 
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.progress import progress
 from confidistill.text.candidates import Candidates
-from confidistill.text.masked_lm import MaskedLM
 from confidistill.text.vectors import WordVectors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from confidistill.text.masked_lm import MaskedLM
 
 PUBLISHED_VARIANTS = {"CoLA": 30, "MRPC": 30, "RTE": 30, "SST-2": 20, "QNLI": 20, "QQP": 10, "MNLI": 10}
 """N of each GLUE task in TinyBERT's data_augmentation.py."""
@@ -101,29 +107,23 @@ def augment(
 
     `variants`, `candidates` and `probability` are the paper's N, M and p; `candidates.py` tells where
     candidates come from. Every sentence draws from a generator of its own, seeded by (`seed`, row, column),
-    so that the result depends neither on `batch_size` nor on `workers` (threads; None: one a core).
+    so that neither `batch_size` nor `workers` (threads; None: as many as torch uses) changes the result.
     Raises UserError where a column is missing or a text is not a string.
     """
     columns = [column for column in ("text", "text_pair") if column in table]
     _check(table, columns)
-    with Candidates(vectors, masked_lm, count=candidates, workers=workers) as found:
-        for start in range(0, len(table), batch_size):
-            rows = table.iloc[start : start + batch_size]
-            varied: dict[str, list[list[str]]] = {}
-            for seed_of_column, column in enumerate(columns):
-                sentences = [split_words(tokenizer, text) for text in rows[column]]
-                choices = found.of(sentences, [replaceable(words) for words in sentences])
-                varied[column] = [
-                    vary(
-                        words,
-                        choice,
-                        variants,
-                        probability,
-                        np.random.default_rng([seed, row, seed_of_column]),
-                    )
-                    for row, (words, choice) in enumerate(zip(sentences, choices, strict=True), start)
-                ]
-            yield _assemble(rows, columns, varied, start)
+    found = Candidates(vectors, masked_lm, count=candidates, workers=workers)
+    for start in range(0, len(table), batch_size):
+        rows = table.iloc[start : start + batch_size]
+        varied: dict[str, list[list[str]]] = {}
+        for which, column in enumerate(columns):
+            sentences = [split_words(tokenizer, text) for text in rows[column]]
+            choices = found.of(sentences, [replaceable(words) for words in sentences])
+            varied[column] = [
+                vary(words, choice, variants, probability, np.random.default_rng([seed, row, which]))
+                for row, (words, choice) in enumerate(zip(sentences, choices, strict=True), start)
+            ]
+        yield _assemble(rows, columns, varied, start)
 
 
 def write_augmented(table: pd.DataFrame, output: Path, *, batch_size: int = 64, **settings: object) -> int:

@@ -1,43 +1,28 @@
 """Which words may stand in for a word: those of the masked LM, or its nearest neighbours."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-import torch
-
-from confidistill.text.masked_lm import MaskedLM
 from confidistill.text.vectors import WordVectors, nearest
+
+if TYPE_CHECKING:
+    from confidistill.text.masked_lm import MaskedLM  # seconds of imports that a run without one can spare
 
 
 class Candidates:
-    """The `count` candidates of words in sentences. A context manager: it owns `workers` threads.
+    """The `count` candidates of words in sentences; remembers the neighbours of the words it has met.
 
     Source: TinyBERT's data_augmentation.py, `_word_augment`. A word that is one WordPiece asks the masked LM;
-    a word of several pieces, or every word where there is no masked LM, asks the vectors. `workers` None: as
-    many as torch would use.
+    a word of several pieces, or every word where there is no masked LM, asks the vectors.
     """
 
     def __init__(
         self, vectors: WordVectors, masked_lm: MaskedLM | None, *, count: int, workers: int | None
     ) -> None:
-        self.vectors, self.masked_lm, self.count = vectors, masked_lm, count
-        self.neighbours: dict[str, list[str]] = {}  # of the words met so far
-        self.torch_threads = torch.get_num_threads()
-        # One torch thread a worker: the sums of a matrix product are then split one way for any `workers`.
-        self.pool = ThreadPoolExecutor(
-            workers or self.torch_threads, initializer=torch.set_num_threads, initargs=(1,)
-        )
-
-    def __enter__(self) -> "Candidates":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self.torch_threads)
+        self.vectors, self.masked_lm, self.count, self.workers = vectors, masked_lm, count, workers
+        self.neighbours: dict[str, list[str]] = {}
 
     def of(
         self, sentences: Sequence[Sequence[str]], positions: Sequence[Sequence[int]]
@@ -47,21 +32,19 @@ class Candidates:
         if self.masked_lm is not None:
             pieces = [self.masked_lm.pieces(words) for words in sentences]
             single = [
-                [position for position in chosen if len(word_pieces[position]) == 1]
-                for word_pieces, chosen in zip(pieces, positions, strict=True)
+                [position for position in chosen if len(pieces_of[position]) == 1]
+                for pieces_of, chosen in zip(pieces, positions, strict=True)
             ]
-            lists = self.pool.map(self.masked_lm.candidates, pieces, single, repeat(self.count))
-            found = [dict(zip(at, words, strict=True)) for at, words in zip(single, lists, strict=True)]
-        wanted = {
-            words[position].lower()
+            lists = self.masked_lm.candidates_of_each(pieces, single, self.count, self.workers)
+            found = [dict(zip(at, filled, strict=True)) for at, filled in zip(single, lists, strict=True)]
+        left = [
+            {position: words[position] for position in chosen if position not in have}
             for words, chosen, have in zip(sentences, positions, found, strict=True)
-            for position in chosen
-            if position not in have
-        }
-        new = sorted(wanted - self.neighbours.keys())
-        self.neighbours |= nearest(self.vectors, new, self.count)
-        for words, chosen, have in zip(sentences, positions, found, strict=True):
-            have |= {at: self._neighbours(words[at]) for at in chosen if at not in have}
+        ]
+        new = {word.lower() for chosen in left for word in chosen.values()} - self.neighbours.keys()
+        self.neighbours |= nearest(self.vectors, sorted(new), self.count)
+        for have, chosen in zip(found, left, strict=True):
+            have |= {position: self._neighbours(word) for position, word in chosen.items()}
         return found
 
     def _neighbours(self, word: str) -> list[str]:

@@ -1,6 +1,8 @@
 """What a masked language model would put in place of a word."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,27 @@ class MaskedLM:
         backend = self.tokenizer.backend_tokenizer
         normal = (backend.normalizer.normalize_str(word) for word in words)
         return [[piece.id for piece in backend.model.tokenize(word)] for word in normal]
+
+    def candidates_of_each(
+        self,
+        sentences: Sequence[Sequence[Sequence[int]]],
+        positions: Sequence[Sequence[int]],
+        count: int,
+        workers: int | None = None,
+    ) -> list[list[list[str]]]:
+        """`candidates` of many sentences, by `workers` threads (None: as many as torch uses).
+
+        Each worker uses one torch thread, so that the sums of a matrix product are split in one way and the
+        result does not depend on `workers`.
+        """
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                workers or threads, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                return list(pool.map(self.candidates, sentences, positions, repeat(count)))
+        finally:
+            torch.set_num_threads(threads)
 
     @torch.inference_mode()
     def candidates(
