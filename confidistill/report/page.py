@@ -1,0 +1,193 @@
+"""The report: one self-contained HTML page, and the tables as files."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+
+from confidistill.confidence.difference import pairwise_difference
+from confidistill.errors import UserError
+from confidistill.files import atomic_file
+from confidistill.report import figures, tables
+from confidistill.report.pair import TRAIN, Pair, split_name, verdict
+
+EXAMPLES = 10
+CLASSES_SHOWN = 3
+TEXT_HEAD, TEXT_TAIL = 400, 200  # characters shown of a long text
+
+# Measures beside those of the verdict table, and what a reader should know them by.
+OTHER_MEASURES = {
+    "examples": "examples",
+    "agreement": "agreement: same class, %",
+    "predictive_kl": "predictive KL(teacher ‖ student), nats",
+    "probability_loyalty": "probability loyalty, 1 − √JS",
+    "sigma_max_confidence": "σ of each model's own maximum",
+    "ece_top_label_teacher": "teacher's ECE, top label, 15 bins, %",
+    "ece_top_label_student": "student's ECE, top label, 15 bins, %",
+    "mcc_teacher": "teacher's Matthews correlation",
+    "mcc_student": "student's Matthews correlation",
+    "f1_teacher": "teacher's F1",
+    "f1_student": "student's F1",
+    "bound_paper": "bound on σ: the paper's, RMS of the logits' distance",
+    "bound_tight": "bound on σ: the same, divided by 2√2",
+    "bound_pinsker": "bound on σ: Pinsker, √(mean KL / 2)",
+}
+SHARES = ("agreement", "ece_top_label_teacher", "ece_top_label_student")
+
+
+def build_report(
+    pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[str, str], output_dir: Path
+) -> list[Path]:
+    """Write report.html and table.csv, table.md, table2.csv, table2.md, table2.tex; the paths written.
+
+    Args:
+        pairs: in the order of the tables, at least one.
+        settings: what the run did, as nested mappings of plain values (params.yaml).
+        versions: of the packages that did it.
+        output_dir: made if absent. The same arguments give the same bytes.
+
+    Raises:
+        UserError: there is no pair to report.
+    """
+    if not pairs:
+        raise UserError("nothing to report: params.yaml lists no task or no student")
+    contents = {"report.html": page(pairs, settings, versions), **tables.renderings(pairs)}
+    written = []
+    for name, text in contents.items():
+        with atomic_file(output_dir / name) as path:
+            path.write_text(text, encoding="utf-8")
+        written.append(output_dir / name)
+    return written
+
+
+def page(pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """The HTML page: no script, no request; every value escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: files(__package__).joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    axis_end = _axis_end(pairs)
+    return environment.get_template("page.html").render(
+        pairs=[_pair_view(pair, f"pair-{number}", axis_end) for number, pair in enumerate(pairs, start=1)],
+        tests=sorted({(pair.protocol, pair.kappa) for pair in pairs}),
+        paper_table=tables.table2(pairs),
+        settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100),
+        versions=versions,
+        percent=tables.percent,
+        decimals=tables.decimals,
+    )
+
+
+def largest_differences(pair: Pair, split: str = TRAIN, count: int = EXAMPLES) -> list[dict[str, Any]]:
+    """The `count` examples with the largest |delta(x)| (Eq. 3), with both models' probabilities."""
+    teacher, student = pair.predictions[split]
+    delta = pairwise_difference(teacher.probabilities, student.probabilities)
+    rows = np.argsort(-np.abs(delta), kind="stable")[:count]
+    return [
+        {
+            "text": _clipped(pair.texts[split][row]),
+            "label": pair.label_names[teacher.labels[row]],
+            "delta": float(delta[row]),
+            "classes": _classes(pair.label_names, teacher.probabilities[row], student.probabilities[row]),
+        }
+        for row in rows
+    ]
+
+
+def _classes(names: Sequence[str], teacher: np.ndarray, student: np.ndarray) -> list[dict[str, Any]]:
+    """The classes that matter for one example, in their own order: both models' probabilities and choices."""
+    shown = np.sort(np.argsort(-np.maximum(teacher, student), kind="stable")[:CLASSES_SHOWN])
+    return [
+        {
+            "name": names[index],
+            "teacher": float(teacher[index]),
+            "student": float(student[index]),
+            "teacher_chose": index == teacher.argmax(),
+            "student_chose": index == student.argmax(),
+        }
+        for index in shown
+    ]
+
+
+def _pair_view(pair: Pair, anchor: str, axis_end: float) -> dict[str, Any]:
+    """Everything the template shows of one pair."""
+    return {
+        "pair": pair,
+        "verdict": verdict(pair.holds()),
+        "anchor": anchor,
+        "splits": [_split_view(pair, split, axis_end) for split in pair.splits],
+        "measures": [
+            (title, [_measure(pair.metrics[split], name) for split in pair.splits])
+            for name, title in OTHER_MEASURES.items()
+            if name in pair.metrics[TRAIN]
+        ],
+        "examples": largest_differences(pair),
+    }
+
+
+def _split_view(pair: Pair, split: str, axis_end: float) -> dict[str, Any]:
+    measured = pair.metrics[split]
+    judged = "sigma" if pair.protocol == "definition" else "sigma_released"
+    return {
+        "name": split_name(split),
+        "judged": split == TRAIN,
+        "metrics": measured,
+        "sigma": pair.sigma(split),
+        "interval": (measured[f"{judged}_low"], measured[f"{judged}_high"]),
+        "verdict": verdict(pair.holds(split)),
+        # Positions along the small axis of the verdict table, in %.
+        "marks": {
+            "sigma": 100 * measured[judged] / axis_end,
+            "low": 100 * measured[f"{judged}_low"] / axis_end,
+            "high": 100 * measured[f"{judged}_high"] / axis_end,
+            "kappa": 100 * pair.kappa / axis_end,
+        },
+        "panels": [(_alternative(pair, split, name), _image(pair, split, name)) for name in figures.PANELS],
+    }
+
+
+def _axis_end(pairs: Sequence[Pair]) -> float:
+    """Where the verdict table's small axis ends: beyond every sigma's interval and every kappa."""
+    names = ("sigma_high", "sigma_released_high")
+    highs = [pair.metrics[split][name] for pair in pairs for split in pair.splits for name in names]
+    return 1.05 * float(np.nanmax([*highs, *(2 * pair.kappa for pair in pairs)]))
+
+
+def _image(pair: Pair, split: str, name: str) -> str:
+    svg = figures.rendered(figures.panel(pair, split, name), "svg")
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
+
+
+def _alternative(pair: Pair, split: str, name: str) -> str:
+    """What a panel shows, for those who do not see it."""
+    measured = pair.metrics[split]
+    what = {
+        "confidence": "Densities of the teacher's and of the student's confidence, one over the other.",
+        "difference": f"Density of the difference: sigma {pair.sigma(split):.4f}, kappa {pair.kappa:g}.",
+        "reliability": "Accuracy against confidence: ECE "
+        f"{measured['ece_teacher']:.1%} for the teacher, {measured['ece_student']:.1%} for the student.",
+        "scatter": "The student's confidence against the teacher's, a dot an example: "
+        f"{measured['agreement']:.1%} are given the same class.",
+    }
+    return f"{pair.task}, {pair.student}, {split_name(split)}. {what[name]}"
+
+
+def _measure(measured: Mapping[str, float], name: str) -> str:
+    if name == "examples":
+        return f"{int(measured[name]):,}"
+    return tables.percent(measured[name]) if name in SHARES else tables.decimals(measured[name])
+
+
+def _clipped(text: str) -> str:
+    """A long text without its middle: of a pair, the second text stands at the end."""
+    if len(text) <= TEXT_HEAD + TEXT_TAIL:
+        return text
+    return f"{text[:TEXT_HEAD].rstrip()} … {text[-TEXT_TAIL:].lstrip()}"

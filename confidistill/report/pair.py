@@ -1,0 +1,68 @@
+"""One teacher and one student on one task: what the report is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from confidistill.confidence.difference import pairwise_difference, released_difference
+from confidistill.confidence.predictions import Predictions
+
+TRAIN = "train"  # the split that phi_cnf (Eq. 4) is judged on
+SPLIT_NAMES = {TRAIN: "Tr"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A teacher, a student, and what was measured of them.
+
+    `metrics` is metrics.json: one mapping of measures a split, and `holds`, `protocol`, `kappa`.
+    `predictions[split]` is (teacher, student), each with N rows in the order of `texts[split]`.
+    """
+
+    task: str
+    student: str
+    metrics: Mapping[str, Any]
+    predictions: Mapping[str, tuple[Predictions, Predictions]]
+    texts: Mapping[str, Sequence[str]]
+    label_names: Sequence[str]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits measured, `train` first."""
+        return [TRAIN, *(split for split in self.predictions if split != TRAIN)]
+
+    @property
+    def kappa(self) -> float:
+        return float(self.metrics["kappa"])
+
+    @property
+    def protocol(self) -> str:
+        """How delta and sigma are read: `definition` or `released`."""
+        return str(self.metrics["protocol"])
+
+    def sigma(self, split: str) -> float:
+        """The spread of delta on a split, by the protocol that judges."""
+        return float(self.metrics[split]["sigma" if self.protocol == "definition" else "sigma_released"])
+
+    def holds(self, split: str = TRAIN) -> bool:
+        """sigma(split) <= kappa. On `train` this is phi_cnf itself; elsewhere it is for information."""
+        return bool(self.metrics["holds"]) if split == TRAIN else self.sigma(split) <= self.kappa
+
+    def difference(self, split: str) -> np.ndarray:
+        """delta(x) by the protocol that judges: all rows, or for `released` those both models get right."""
+        teacher, student = self.predictions[split]
+        if self.protocol == "definition":
+            return pairwise_difference(teacher.probabilities, student.probabilities)
+        return released_difference(teacher.probabilities, student.probabilities, teacher.labels)
+
+
+def split_name(split: str) -> str:
+    """What tables call a split: `Tr` for train, as the paper does; others by their own name."""
+    return SPLIT_NAMES.get(split, split)
+
+
+def verdict(holds: bool) -> str:
+    """`holds` or `fails`."""
+    return "holds" if holds else "fails"

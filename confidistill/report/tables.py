@@ -1,0 +1,176 @@
+"""The verdict table and the paper's Table 2, for a terminal and as CSV, Markdown and LaTeX."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from confidistill.report.pair import TRAIN, Pair, split_name, verdict
+
+MEASURES = (
+    "examples",
+    "majority",
+    "accuracy_teacher",
+    "accuracy_student",
+    "ece_teacher",
+    "ece_student",
+    "sigma",
+    "sigma_low",
+    "sigma_high",
+    "sigma_released",
+    "sigma_released_low",
+    "sigma_released_high",
+)
+EXTRA_MEASURES = ("mcc_teacher", "mcc_student", "f1_teacher", "f1_student")
+ABSENT = "–"
+
+
+def verdict_table(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """One row a task x student x split: the measures as numbers (shares, not %), protocol, kappa, verdict.
+
+    The verdict of `train` is phi_cnf (Eq. 4); that of another split says how the same test ends there.
+    MCC and F1 are columns where a task is judged by them.
+    """
+    extra = [name for name in EXTRA_MEASURES if any(name in pair.metrics[TRAIN] for pair in pairs)]
+    rows = []
+    for pair in pairs:
+        for split in pair.splits:
+            measured = pair.metrics[split]
+            row: dict[str, Any] = {"task": pair.task, "student": pair.student, "split": split_name(split)}
+            row |= {name: measured[name] for name in MEASURES}
+            row |= {name: measured.get(name) for name in extra}
+            row |= {"protocol": pair.protocol, "kappa": pair.kappa, "verdict": verdict(pair.holds(split))}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def display_table(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """The verdict table in a reader's form: strings, % for shares, intervals in brackets.
+
+    The verdicts of splits other than Tr are in parentheses.
+    """
+    rows = []
+    for row in verdict_table(pairs).to_dict("records"):
+        rows.append(
+            {
+                "task": row["task"],
+                "student": row["student"],
+                "split": row["split"],
+                "majority": percent(row["majority"]),
+                "T acc/ECE": _accuracy_and_ece(row, "teacher"),
+                "S acc/ECE": _accuracy_and_ece(row, "student"),
+                "σ definition [95 %]": interval(row, "sigma"),
+                "σ released [95 %]": interval(row, "sigma_released"),
+                "verdict": row["verdict"] if row["split"] == split_name(TRAIN) else f"({row['verdict']})",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def legend(pairs: Sequence[Pair]) -> str:
+    """How the verdict was reached, in one sentence for each protocol and kappa in use."""
+    tests = sorted({(pair.protocol, pair.kappa) for pair in pairs})
+    judged = " or ".join(f"σ {protocol} ≤ κ = {kappa:g}" for protocol, kappa in tests)
+    return f"Verdict: {judged} on Tr; (in parentheses) the same test on held-out text. T teacher, S student."
+
+
+def terminal_table(pairs: Sequence[Pair]) -> str:
+    """The verdict table in aligned columns, some 115 characters wide; names stand on a pair's first row."""
+    table = display_table(pairs)
+    repeated = table[["task", "student"]].eq(table[["task", "student"]].shift()).all(axis=1)
+    table.loc[repeated, ["task", "student"]] = ""
+    text = [*table.columns[:3], "verdict"]
+    widths = {name: max(len(name), *table[name].str.len()) for name in table.columns}
+    lines = ["  ".join(f"{name:{'<' if name in text else '>'}{width}}" for name, width in widths.items())]
+    lines.append("  ".join("─" * width for width in widths.values()))
+    for row in table.to_dict("records"):
+        cells = (f"{row[name]:{'<' if name in text else '>'}{width}}" for name, width in widths.items())
+        lines.append("  ".join(cells))
+    return "\n".join(line.rstrip() for line in [*lines, legend(pairs)])
+
+
+def table2(pairs: Sequence[Pair], protocol: str = "released") -> pd.DataFrame:
+    """The layout of the paper's Table 2: a row a task x split; acc/ECE of T and each student, then sigmas.
+
+    The paper's sigma is by the released protocol, so that is the default here, whatever judges.
+    """
+    measure = "sigma" if protocol == "definition" else "sigma_released"
+    students = list(dict.fromkeys(pair.student for pair in pairs))
+    rows = []
+    for task in dict.fromkeys(pair.task for pair in pairs):
+        of_task = {pair.student: pair for pair in pairs if pair.task == task}
+        first = next(iter(of_task.values()))
+        for split in first.splits:
+            measured = {student: pair.metrics[split] for student, pair in of_task.items()}
+            row = {"task": task, "split": split_name(split)}
+            row["T acc/ECE"] = _accuracy_and_ece(first.metrics[split], "teacher")
+            for name in students:
+                row[f"{name} acc/ECE"] = (
+                    _accuracy_and_ece(measured[name], "student") if name in measured else ABSENT
+                )
+            for name in students:
+                row[f"σ {name}"] = decimals(measured[name][measure]) if name in measured else ABSENT
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of strings as a Markdown table; the columns after `split` are aligned right."""
+    rule = [":--" if name in ("task", "student", "split", "verdict") else "--:" for name in table]
+    rows = [list(table.columns), rule, *table.to_numpy().tolist()]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+def latex(table: pd.DataFrame) -> str:
+    """A table of strings as a LaTeX tabular (needs the package booktabs)."""
+    columns = "".join("l" if name in ("task", "student", "split", "verdict") else "r" for name in table)
+    rows = [" & ".join(map(_latex_escaped, row)) + r" \\" for row in table.to_numpy().tolist()]
+    heading = " & ".join(map(_latex_escaped, table.columns)) + r" \\"
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", heading, r"\midrule", *rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def percent(share: float) -> str:
+    """A share in %, one decimal."""
+    return f"{100 * share:.1f}"
+
+
+def decimals(value: float) -> str:
+    """Four decimals; a dash for a measure without examples (NaN)."""
+    return ABSENT if pd.isna(value) else f"{value:.4f}"
+
+
+def interval(measured: dict, name: str) -> str:
+    """A measure with its 95 % bootstrap interval."""
+    if pd.isna(measured[name]):
+        return ABSENT
+    return f"{measured[name]:.4f} [{measured[f'{name}_low']:.4f}, {measured[f'{name}_high']:.4f}]"
+
+
+def renderings(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Every table file of the report: file name -> text."""
+    paper = table2(pairs)
+    return {
+        "table.csv": verdict_table(pairs).to_csv(index=False),
+        "table.md": f"{markdown(display_table(pairs))}\n{legend(pairs)}\n",
+        "table2.csv": paper.to_csv(index=False),
+        "table2.md": f"{markdown(paper)}\nacc/ECE in %; σ by the released protocol, as in the paper.\n",
+        "table2.tex": latex(paper),
+    }
+
+
+def _accuracy_and_ece(measured: dict, model: str) -> str:
+    return f"{percent(measured[f'accuracy_{model}'])}/{percent(measured[f'ece_{model}'])}"
+
+
+def _latex_escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+_LATEX: dict[str, str] = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "σ": r"$\sigma$",
+    "–": "--",
+}
