@@ -134,30 +134,23 @@ def _pair_view(pair: Pair, anchor: str, axis_end: float) -> dict[str, Any]:
 
 
 def _split_view(pair: Pair, split: str, axis_end: float) -> dict[str, Any]:
-    measured = pair.metrics[split]
-    judged = "sigma" if pair.protocol == "definition" else "sigma_released"
+    sigma, (low, high) = pair.sigma(split), pair.interval(split)
+    marks = {"sigma": sigma, "low": low, "high": high, "kappa": pair.kappa}
     return {
         "name": split_name(split),
         "judged": split == TRAIN,
-        "metrics": measured,
-        "sigma": pair.sigma(split),
-        "interval": (measured[f"{judged}_low"], measured[f"{judged}_high"]),
+        "metrics": pair.metrics[split],
+        "sigma": sigma,
+        "interval": (low, high),
         "verdict": verdict(pair.holds(split)),
-        # Positions along the small axis of the verdict table, in %.
-        "marks": {
-            "sigma": 100 * measured[judged] / axis_end,
-            "low": 100 * measured[f"{judged}_low"] / axis_end,
-            "high": 100 * measured[f"{judged}_high"] / axis_end,
-            "kappa": 100 * pair.kappa / axis_end,
-        },
+        "marks": {name: 100 * value / axis_end for name, value in marks.items()},  # % of the axis's width
         "panels": [(_alternative(pair, split, name), _image(pair, split, name)) for name in figures.PANELS],
     }
 
 
 def _axis_end(pairs: Sequence[Pair]) -> float:
-    """Where the verdict table's small axis ends: beyond every sigma's interval and every kappa."""
-    names = ("sigma_high", "sigma_released_high")
-    highs = [pair.metrics[split][name] for pair in pairs for split in pair.splits for name in names]
+    """Where the verdict table's small axes end: beyond every interval that is judged and every kappa."""
+    highs = [pair.interval(split)[1] for pair in pairs for split in pair.splits]
     return 1.05 * float(np.nanmax([*highs, *(2 * pair.kappa for pair in pairs)]))
 
 

@@ -42,9 +42,19 @@ class Pair:
         """How delta and sigma are read: `definition` or `released`."""
         return str(self.metrics["protocol"])
 
+    @property
+    def judged_measure(self) -> str:
+        """The measure that is compared with kappa: `sigma` or `sigma_released`."""
+        return "sigma" if self.protocol == "definition" else "sigma_released"
+
     def sigma(self, split: str) -> float:
         """The spread of delta on a split, by the protocol that judges."""
-        return float(self.metrics[split]["sigma" if self.protocol == "definition" else "sigma_released"])
+        return float(self.metrics[split][self.judged_measure])
+
+    def interval(self, split: str) -> tuple[float, float]:
+        """The 95 % bootstrap interval of `sigma`."""
+        low, high = (self.metrics[split][f"{self.judged_measure}_{end}"] for end in ("low", "high"))
+        return float(low), float(high)
 
     def holds(self, split: str = TRAIN) -> bool:
         """sigma(split) <= kappa. On `train` this is phi_cnf itself; elsewhere it is for information."""
