@@ -1,0 +1,43 @@
+"""Matching features, the loss that general and intermediate distillation share (TinyBERT, Eqs. 7 to 9)."""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from confidistill.distillation.data import Batch
+from confidistill.distillation.layers import LayerMap
+from confidistill.distillation.losses import Padding, attention_loss, hidden_loss
+from confidistill.distillation.scores import capture_scores, forward
+from confidistill.distillation.student import Student
+from confidistill.distillation.training import Loss
+
+
+def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, padding: Padding) -> Loss:
+    """Sum over the layer map of attention-score MSE and hidden-state MSE (the embedding output included), weights 1.
+
+    Prepares both models: scores are captured, the teacher is put in evaluation mode and asked for no gradients, the
+    student's pooler, which no feature depends on, is frozen.
+    """
+    for model in (teacher, student.encoder):
+        capture_scores(model)
+    teacher.eval().requires_grad_(False)
+    if student.encoder.pooler is not None:
+        student.encoder.pooler.requires_grad_(False)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+        mask = batch["attention_mask"]
+        with torch.no_grad():
+            target = forward(teacher.to(mask.device), **inputs)
+        hidden_states, scores = model(**inputs)
+        total = sum(
+            attention_loss(scores[i], target.scores[j], mask, padding) for i, j in enumerate(layers.attention)
+        ) + sum(
+            hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding) for i, j in enumerate(layers.hidden)
+        )
+        assert isinstance(total, Tensor)
+        return total
+
+    return loss
+
+

@@ -1,0 +1,55 @@
+"""Stage 1 of task distillation: the student imitates the fine-tuned teacher's attention scores and hidden states."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+from transformers import AutoModel
+
+from confidistill.distillation.data import Examples
+from confidistill.distillation.features import feature_loss
+from confidistill.distillation.identity import identity
+from confidistill.distillation.layers import Spec
+from confidistill.distillation.layers import layer_map as resolve
+from confidistill.distillation.losses import Padding
+from confidistill.distillation.student import check_heads, load_student, write_student
+from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.text.tokens import load_tokenizer
+
+
+def distill_intermediate(
+    teacher: Path,
+    student: Path,
+    table: pd.DataFrame,
+    output: Path,
+    *,
+    max_length: int,
+    training: Training,
+    checkpoints: Path,
+    layer_map: Spec = "uniform",
+    padding: Padding = "ignore",
+) -> None:
+    """Train the student of the folder `student` on the text of `table`, and write it to `output`.
+
+    Raises:
+        UserError: the student's depth does not divide the teacher's, their heads differ, or a model is not a BERT.
+    """
+    tokenizer = load_tokenizer(teacher)
+    teacher_model = AutoModel.from_pretrained(teacher, use_safetensors=True)
+    student_model = load_student(student)
+    shape = student_model.encoder.config
+    check_heads(teacher_model.config, shape.num_attention_heads)
+    layers = resolve(layer_map, teacher_model.config.num_hidden_layers, shape.num_hidden_layers)
+    columns = [name for name in ("text", "text_pair") if name in table]
+    history = fit(
+        student_model,
+        Examples(tokenizer, table[columns], max_length),
+        loss=feature_loss(teacher_model, student_model, layers, padding),
+        training=training,
+        pad_token_id=tokenizer.pad_token_id,
+        checkpoints=checkpoints,
+        inputs=identity(teacher, student, table[columns], max_length, layers, padding),
+    )
+    if is_writer():
+        write_student(student_model, tokenizer, output, history=history)
+        shutil.rmtree(checkpoints)

@@ -1,0 +1,56 @@
+"""Logits of a classifier in evaluation mode."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from confidistill.distillation.data import Examples, collator
+from confidistill.progress import progress
+from confidistill.text.tokens import load_tokenizer
+
+
+def predict_logits(model: Path, table: pd.DataFrame, *, max_length: int, batch_size: int = 64) -> np.ndarray:
+    """Logits (N, C) float32 of the Hugging Face classifier in the folder `model`, in the table's order.
+
+    Args:
+        table: columns text and perhaps text_pair.
+    """
+    tokenizer = load_tokenizer(model)
+    classifier = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True)
+    columns = [name for name in ("text", "text_pair") if name in table]
+    examples = Examples(tokenizer, table[columns], max_length)
+    return logits_of(
+        classifier.to("cuda" if torch.cuda.is_available() else "cpu"),
+        examples,
+        pad_token_id=tokenizer.pad_token_id,
+        batch_size=batch_size,
+        what=f"logits of {model}",
+    )
+
+
+def logits_of(
+    model: nn.Module, examples: Examples, *, pad_token_id: int, batch_size: int = 64, what: str | None = None
+) -> np.ndarray:
+    """Logits (N, C) float32 in evaluation mode, computed in batches of like length and put back in order.
+
+    Progress is shown where `what` names the work.
+    """
+    model.eval()
+    collate = collator(pad_token_id)
+    order = np.argsort(-np.asarray(examples.lengths), kind="stable")
+    device = next(model.parameters()).device
+    rows: list[np.ndarray] = []
+    with torch.inference_mode(), progress(total=len(order), what=what or "", unit="rows", hidden=not what) as bar:
+        for start in range(0, len(order), batch_size):
+            batch = collate([examples[int(index)] for index in order[start : start + batch_size]])
+            inputs = {key: batch[key].to(device) for key in ("input_ids", "attention_mask", "token_type_ids")}
+            rows.append(model(**inputs).logits.float().cpu().numpy())  # (B, C)
+            bar.update(len(rows[-1]))
+    logits = np.concatenate(rows)
+    restored = np.empty_like(logits)
+    restored[order] = logits
+    return restored

@@ -1,0 +1,76 @@
+"""Stage 2 of task distillation: the student imitates the teacher's logits (Eq. 1; TinyBERT, Eq. 10)."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, set_seed
+
+from confidistill.distillation.classifier import Metric, save_classifier, selection
+from confidistill.distillation.data import Batch, Examples
+from confidistill.distillation.identity import identity
+from confidistill.distillation.losses import PredictionLoss, prediction_loss
+from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.text.tokens import load_tokenizer
+
+
+def distill_prediction(
+    student: Path,
+    table: pd.DataFrame,
+    dev: pd.DataFrame,
+    output: Path,
+    *,
+    label_names: Sequence[str],
+    max_length: int,
+    training: Training,
+    metric: Metric,
+    checkpoints: Path,
+    loss: PredictionLoss = "soft_ce",
+    alpha: float = 0.0,
+    temperature: float = 1.0,
+) -> None:
+    """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
+
+    The head is Hugging Face BERT's: dropout and one linear layer on the pooled output. The epoch with the best
+    `metric` on `dev` is kept.
+
+    Args:
+        table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1.
+        dev: text, text_pair, label.
+    """
+    tokenizer = load_tokenizer(student)
+    set_seed(training.seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        student,
+        use_safetensors=True,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: index for index, name in enumerate(label_names)},
+    )
+
+    def batch_loss(classifier: nn.Module, batch: Batch) -> Tensor:
+        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+        return prediction_loss(
+            classifier(**inputs).logits,
+            batch["teacher_logits"],
+            batch["labels"],
+            kind=loss,
+            alpha=alpha,
+            temperature=temperature,
+        )
+
+    history = fit(
+        model,
+        Examples(tokenizer, table, max_length),
+        loss=batch_loss,
+        training=training,
+        pad_token_id=tokenizer.pad_token_id,
+        checkpoints=checkpoints,
+        inputs=identity(student, table, dev, max_length, metric, loss, alpha, temperature),
+        selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
+    )
+    if is_writer():
+        save_classifier(model, tokenizer, output, history=history, card="A student, distilled from its task's teacher.")
+        shutil.rmtree(checkpoints)

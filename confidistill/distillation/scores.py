@@ -1,0 +1,66 @@
+"""Attention scores before softmax, which transformers does not return by itself."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from confidistill.errors import UserError
+
+NAME = "confidistill_scores"
+
+
+class Features(NamedTuple):
+    """What a student can imitate. B: batch, T: tokens, L: layers, h: heads, H: hidden size, C: classes."""
+
+    logits: Tensor | None  # (B, C)
+    hidden_states: tuple[Tensor, ...]  # L + 1 of (B, T, H); 0 is the embedding output
+    scores: tuple[Tensor, ...]  # L of (B, h, T, T): QK^T / sqrt(H/h), before the mask and before softmax
+
+
+def attention_with_scores(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Eager attention whose second value is the scores, not the probabilities. query, key, value: (B, h, T, H/h)."""
+    scores = query @ key.transpose(2, 3) * scaling  # (B, h, T, T)
+    masked = scores if attention_mask is None else scores + attention_mask
+    probabilities = nn.functional.dropout(masked.softmax(-1), p=dropout, training=module.training)
+    return (probabilities @ value).transpose(1, 2).contiguous(), scores  # (B, T, h, H/h)
+
+
+AttentionInterface.register(NAME, attention_with_scores)
+# Without a mask function of the same name transformers would leave padding unmasked.
+AttentionMaskInterface.register(NAME, eager_mask)
+
+
+def capture_scores(model: PreTrainedModel) -> None:
+    """Make `model` compute attention through `attention_with_scores`.
+
+    Raises:
+        UserError: the model is not of the BERT family.
+    """
+    if model.config.model_type != "bert":
+        raise UserError(f"a {model.config.model_type!r} model cannot be distilled: only model_type 'bert' is supported")
+    model.set_attn_implementation(NAME)
+
+
+def forward(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Features:
+    """Run a model prepared by `capture_scores`. input_ids, attention_mask, token_type_ids: (B, T)."""
+    output = model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        token_type_ids=token_type_ids,
+        output_hidden_states=True,
+        output_attentions=True,
+    )
+    return Features(getattr(output, "logits", None), output.hidden_states, output.attentions)
+
+

@@ -1,0 +1,64 @@
+"""The teacher: a pretrained BERT with a classification head, fine-tuned on one task."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForSequenceClassification, set_seed
+
+from confidistill.distillation.classifier import Metric, save_classifier, selection
+from confidistill.distillation.data import Batch, Examples
+from confidistill.distillation.identity import identity
+from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.text.tokens import load_tokenizer
+
+
+def finetune_teacher(
+    base: Path,
+    train: pd.DataFrame,
+    dev: pd.DataFrame,
+    output: Path,
+    *,
+    label_names: Sequence[str],
+    max_length: int,
+    training: Training,
+    metric: Metric,
+    checkpoints: Path,
+) -> None:
+    """Fine-tune the model in the folder `base` and write a Hugging Face classifier to `output`.
+
+    The epoch with the best `metric` on `dev` is kept. Tables have columns text, text_pair (pair tasks) and label.
+    Killed, the same call goes on from the last of `checkpoints`.
+    """
+    tokenizer = load_tokenizer(base)
+    set_seed(training.seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base,
+        use_safetensors=True,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: index for index, name in enumerate(label_names)},
+    )
+    history = fit(
+        model,
+        Examples(tokenizer, train, max_length),
+        loss=_cross_entropy,
+        training=training,
+        pad_token_id=tokenizer.pad_token_id,
+        checkpoints=checkpoints,
+        inputs=identity(base, train, dev, max_length, metric),
+        selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
+    )
+    if is_writer():
+        save_classifier(model, tokenizer, output, history=history, card=f"A teacher, fine-tuned from {base}.")
+        shutil.rmtree(checkpoints)
+
+
+def _cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
+    labels: torch.Tensor = batch["labels"]
+    logits = model(**{key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}).logits  # (B, C)
+    return functional.cross_entropy(logits, labels)
