@@ -1,0 +1,168 @@
+"""A stage on a work pool: sent out, followed, sent out again where its worker was lost, brought home.
+
+Results come back through the DVC remote and its run-cache, never through Prefect.
+"""
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.states import Cancelling, Crashed, State
+
+from confidistill.errors import UserError
+from flows import dag, processes, server
+from flows.restore import NOT_IN_RUN_CACHE
+from flows.stage import StageError, on_the_network, push_inputs
+
+ATTEMPTS = 5
+POLL_SECONDS = 2.0
+# A pod that waits for a node to be started, or for its image, is given this much longer than one that runs.
+START_PATIENCE = 30
+
+
+_out: set[UUID] = set()  # flow runs sent out and not over
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where stages are sent: the deployment of the `stage` flow on one work pool, and what they run."""
+
+    name: str
+    deployment: UUID
+    revision: str
+    patience: int  # seconds without a sign of life after which a run is taken for lost
+
+
+def find(name: str, patience: int) -> Pool:
+    """The work pool of that name, ready to take stages of the current revision.
+
+    Raises:
+        UserError: it has no deployment of the `stage` flow; the tree has changes that a worker would not see.
+    """
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{dag.LOCK}").splitlines()
+    if changes:
+        raise UserError(
+            f"a work pool runs a committed revision, and {changes[0][3:]} has changes"
+            f"{f' (and {len(changes) - 1} more)' if len(changes) > 1 else ''}: commit and push them"
+        )
+    with get_client(sync_client=True) as client:
+        deployments = client.read_deployments(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["stage"])),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[name])),
+        )
+    if not deployments:
+        raise UserError(
+            f"no deployment of the flow 'stage' is on a work pool called {name!r}: see docs/clusters.md"
+        )
+    return Pool(name, deployments[0].id, _git("rev-parse", "HEAD").strip(), patience)
+
+
+def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[str]) -> None:
+    """Run a stage on the pool and bring what it needs to `dvc repro` here into the local cache.
+
+    Raises:
+        StageError: it failed there, or its worker was lost time and again.
+    """
+    push_inputs(dag.inputs(name))
+    if not force and bring_home(name):
+        return  # a run whose driver was killed had finished it
+    for attempt in range(1, ATTEMPTS + 1):
+        sent = server.patiently(partial(_send, pool, name, force, tags, f"{key}-{attempt}"), log)
+        log(f"sent to work pool {pool.name}: flow run {sent.id}")
+        _out.add(sent.id)
+        state = _follow(sent, pool, log)
+        _out.discard(sent.id)
+        if state.is_completed():
+            if not bring_home(name):
+                raise StageError(
+                    f"{name}: done on {pool.name}, but the DVC remote's run-cache has no result of it"
+                )
+            return
+        if not state.is_crashed():
+            raise StageError(f"{name} on {pool.name}: {state.name}: {state.message}")
+        log(f"its worker was lost ({state.message}): sending it out again")
+    raise StageError(f"{name}: lost by {ATTEMPTS} workers of {pool.name} one after the other")
+
+
+def cancel_all() -> None:
+    """Ask for the end of the flow runs that are out, if the server can be asked."""
+    with suppress(*server.AWAY), get_client(sync_client=True) as client:
+        for run_id in _out:
+            client.set_flow_run_state(run_id, Cancelling(message="the pipeline was interrupted"))
+
+
+def _send(pool: Pool, name: str, force: bool, tags: list[str], key: str) -> FlowRun:
+    parameters = {
+        "name": name,
+        "revision": pool.revision,
+        "lock": dag.read_lock(),
+        "force": force,
+        "patience": pool.patience,
+    }
+    sent: Any = run_deployment(
+        pool.deployment, parameters=parameters, timeout=0, flow_run_name=name, tags=tags, idempotency_key=key
+    )
+    return sent  # the same one where this is asked again with the same key
+
+
+def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
+    """The final state of a flow run; one that shows no sign of life is declared crashed."""
+    signs: Any = None
+    seen = time.monotonic()
+    while True:
+        state, touched = server.patiently(partial(_look, sent.id), log)
+        if state.is_final():
+            return state
+        if (state.id, touched) != signs:
+            signs, seen = (state.id, touched), time.monotonic()
+        limit = pool.patience * (1 if state.is_running() else START_PATIENCE)
+        if not state.is_scheduled() and time.monotonic() - seen > limit:
+            server.patiently(lambda: _declare_lost(sent.id, pool.patience), log)
+        time.sleep(POLL_SECONDS)
+
+
+def _look(run_id: UUID) -> tuple[State, Any]:
+    """The state of a flow run, and when its progress artifact was last touched, by the server's clock."""
+    with get_client(sync_client=True) as client:
+        current = client.read_flow_run(run_id)
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        )
+    assert current.state
+    return current.state, sorted(str(artifact.updated) for artifact in artifacts)
+
+
+def _declare_lost(run_id: UUID, patience: int) -> None:
+    lost: State = Crashed(message=f"no sign of life for {patience} s")
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run_id, lost, force=True)
+
+
+@on_the_network
+def bring_home(name: str) -> bool:
+    """Whether the run-cache of the DVC remote had the stage's result, which is now in the local cache."""
+    lines: list[str] = []
+    status = processes.run([sys.executable, "-m", "flows.restore", name], lines.append)
+    if status not in (0, NOT_IN_RUN_CACHE):
+        raise StageError(f"{name}: cannot fetch results from the DVC remote: {lines[-1] if lines else ''}")
+    return status == 0
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,202 @@
+"""One stage: run in this clone (`reproduce`), or as the flow that a worker of a work pool runs (`stage`).
+
+The worker's current folder is a clone of the project that is its own; it shares a DVC remote with the driver.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed, State
+
+from confidistill.errors import UserError
+from flows import dag, processes
+
+REVISION = re.compile(r"[0-9a-f]{40}")
+# A DVC remote or a git server that is away for a while: 8 more tries over about 5 minutes.
+RETRY_DELAYS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 64.0]
+BEATS_PER_PATIENCE = 6
+# What DVC says to a person at a prompt.
+CHATTER = ("To track the changes", "\tgit add", "To enable auto staging", "\tdvc config", "Use `dvc push`")
+RAN, RESTORED, UNCHANGED = "Completed", "Restored", "Up to date"
+
+
+class StageError(Exception):
+    """A stage's command, or a transfer of its files, has failed; the message is one line."""
+
+
+def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | None = None) -> str:
+    """`dvc repro --single-item NAME`, each line to `log`: RAN, RESTORED from the run-cache, or UNCHANGED.
+
+    Raises:
+        StageError: it has failed, with the last line that it printed.
+    """
+    lines: list[str] = []
+
+    def keep(line: str) -> None:
+        if not line.startswith(CHATTER):
+            log(line)
+            lines.append(line)
+
+    arguments = ["repro", "--single-item", *(["--force"] if force else []), name]
+    devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+    status = processes.run(processes.dvc(*arguments), keep, devices)
+    if status:
+        raise StageError(_reason(name, status, lines))
+    if any(line.startswith(f"Running stage '{name}'") for line in lines):
+        return RAN
+    return RESTORED if any("is cached - skipping run" in line for line in lines) else UNCHANGED
+
+
+def transfer(*arguments: str) -> None:
+    """A DVC command that talks to the remote.
+
+    Raises:
+        StageError: it has failed, with DVC's reason.
+    """
+    lines: list[str] = []
+    if processes.run(processes.dvc(*arguments), lines.append):
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        raise StageError(f"dvc {arguments[0]}: {' '.join(errors)}")
+
+
+def _again(_task: Any, _run: Any, state: State) -> bool:
+    """Whether a failed transfer is tried again: a user's mistake is not."""
+    try:
+        state.result()
+    except UserError:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+on_the_network = task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=_again,
+)
+
+
+@on_the_network
+def push_inputs(paths: list[str]) -> None:
+    """Send what a stage needs to the DVC remote."""
+    if paths:
+        transfer("push", *paths)
+
+
+@on_the_network
+def fetch_revision(revision: str) -> None:
+    """Check out a revision, from origin where this clone has not got it yet."""
+    commit = f"{revision}^{{commit}}"
+    if _git("cat-file", "-e", commit):
+        if _git("fetch", "--quiet", "origin"):
+            raise StageError("git fetch origin has failed")
+        if _git("cat-file", "-e", commit):
+            raise UserError(
+                f"origin has no revision {revision}: `git push` it before it can run on a work pool"
+            )
+    if _git("checkout", "--quiet", "--force", "--detach", revision):
+        raise StageError(f"git checkout {revision} has failed")
+
+
+@on_the_network
+def pull_inputs(paths: list[str]) -> None:
+    """Get what a stage needs from the DVC remote."""
+    if paths:
+        transfer("pull", "--force", *paths)
+
+
+@on_the_network
+def push_results(name: str) -> None:
+    """Send a stage's outputs and its run-cache entry to the DVC remote."""
+    transfer("push", "--run-cache", name)
+
+
+@flow(name="stage", flow_run_name="{name}", persist_result=False)
+def stage(name: str, revision: str, lock: str, force: bool = False, patience: int = 60) -> State:
+    """Run one stage of one revision here, its inputs from the DVC remote and its results to it.
+
+    Args:
+        name: a stage of that revision's dvc.yaml; anything else is refused.
+        revision: a commit, 40 hexadecimal digits.
+        lock: the driver's dvc.lock.
+        force: run it even if it is up to date.
+        patience: seconds without a sign of life after which the driver takes this run for lost.
+    """
+    logger = get_run_logger()
+    try:
+        if not REVISION.fullmatch(revision):
+            raise UserError(f"{revision!r} is no commit: 40 hexadecimal digits are")
+        with processes.own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
+            fetch_revision(revision)
+            dag.LOCK.write_text(lock)
+            if name not in dag.names():
+                raise UserError(f"refused: dvc.yaml of {revision} defines no stage {name!r}")
+            pull_inputs(dag.inputs(name))
+
+            def log(line: str) -> None:
+                logger.info(line)
+                keep(line)
+
+            outcome = reproduce(name, log, force=force)
+            push_results(name)
+    except (StageError, UserError) as error:
+        logger.error(str(error))
+        return Failed(message=str(error))
+    except BaseException:
+        processes.stop_all()
+        raise
+    return Completed(name=outcome, message=outcome)
+
+
+@contextmanager
+def _signs_of_life(name: str, patience: int) -> Iterator[Any]:
+    """Keep a progress artifact of this flow run fresh: how long it has run, the last line handed to it."""
+    last_line = ""
+    started = time.monotonic()
+    over = threading.Event()
+    artifact: Any = create_progress_artifact(progress=0.0, description=f"{name}: started")
+
+    def keep(line: str) -> None:
+        nonlocal last_line
+        last_line = line
+
+    def beat() -> None:
+        while not over.wait(patience / BEATS_PER_PATIENCE):
+            minutes, seconds = divmod(int(time.monotonic() - started), 60)
+            with suppress(Exception):  # the server is away: the next beat tells it
+                update_progress_artifact(artifact, 0.0, f"{name}: {minutes}:{seconds:02d}  {last_line}")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield keep
+    finally:
+        over.set()
+        thread.join()
+    with suppress(Exception):
+        update_progress_artifact(artifact, 100.0, f"{name}: done")
+
+
+def _git(*arguments: str) -> int:
+    log = logging.getLogger("confidistill.git")
+    return processes.run(["git", *arguments], log.debug)
+
+
+def _reason(name: str, status: int, lines: list[str]) -> str:
+    """One line that says why: what the stage's own command printed last, before DVC's summary."""
+    said = [
+        line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))
+    ]
+    return f"{name}: exit status {status}: {said[-1] if said else 'it printed nothing'}"
