@@ -5,7 +5,7 @@ import pandas as pd
 
 from confidistill.confidence.calibration import reliability
 from confidistill.confidence.difference import confidence
-from confidistill.confidence.predictions import Predictions
+from confidistill.confidence.predictions import SUM_TOLERANCE, Predictions
 from confidistill.report.pair import TRAIN, Pair
 
 SCATTER_LIMIT = 2000
@@ -19,7 +19,7 @@ def density(values: np.ndarray, low: float, high: float, points: int = 250) -> t
     reflected at it (Silverman 1986, sections 2.10 and 3.4.2), so that the midpoint sum over the grid is 1.
 
     Args:
-        values: (N,), N >= 1, all within [low, high].
+        values: (N,), N >= 1, all within [low, high] as far as probabilities sum to 1.
         low, high: the support.
         points: G, the number of grid cells.
 
@@ -30,7 +30,7 @@ def density(values: np.ndarray, low: float, high: float, points: int = 250) -> t
         ValueError: `values` is empty or leaves the support.
     """
     values = np.asarray(values, dtype=np.float64)
-    if not values.size or values.min() < low - 1e-6 or values.max() > high + 1e-6:
+    if not values.size or values.min() < low - SUM_TOLERANCE or values.max() > high + SUM_TOLERANCE:
         raise ValueError(f"a density needs at least one value, all within [{low}, {high}]")
     step = (high - low) / points
     counts, edges = np.histogram(values.clip(low, high), bins=points, range=(low, high))

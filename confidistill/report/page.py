@@ -34,7 +34,7 @@ OTHER_MEASURES = {
     "f1_teacher": "teacher's F1",
     "f1_student": "student's F1",
     "bound_paper": "bound on σ: the paper's, RMS of the logits' distance",
-    "bound_tight": "bound on σ: the same, divided by 2√2",
+    "bound_tight": "bound on σ: the centred logits' distance, divided by 2√2",
     "bound_pinsker": "bound on σ: Pinsker, √(mean KL / 2)",
 }
 SHARES = ("agreement", "ece_top_label_teacher", "ece_top_label_student")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from confidistill.confidence.certificate import SIGMA, Protocol
 from confidistill.confidence.difference import pairwise_difference, released_difference
 from confidistill.confidence.predictions import Predictions
 
@@ -38,14 +39,14 @@ class Pair:
         return float(self.metrics["kappa"])
 
     @property
-    def protocol(self) -> str:
+    def protocol(self) -> Protocol:
         """How delta and sigma are read: `definition` or `released`."""
-        return str(self.metrics["protocol"])
+        return self.metrics["protocol"]
 
     @property
     def judged_measure(self) -> str:
         """The measure that is compared with kappa: `sigma` or `sigma_released`."""
-        return "sigma" if self.protocol == "definition" else "sigma_released"
+        return SIGMA[self.protocol]
 
     def sigma(self, split: str) -> float:
         """The spread of delta on a split, by the protocol that judges."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from confidistill.confidence.certificate import SIGMA, Protocol
 from confidistill.report.pair import TRAIN, Pair, split_name, verdict
 
 MEASURES = (
@@ -89,12 +90,12 @@ def terminal_table(pairs: Sequence[Pair]) -> str:
     return "\n".join(line.rstrip() for line in [*lines, legend(pairs)])
 
 
-def table2(pairs: Sequence[Pair], protocol: str = "released") -> pd.DataFrame:
+def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFrame:
     """The layout of the paper's Table 2: a row a task x split; acc/ECE of T and each student, then sigmas.
 
     The paper's sigma is by the released protocol, so that is the default here, whatever judges.
     """
-    measure = "sigma" if protocol == "definition" else "sigma_released"
+    measure = SIGMA[protocol]
     students = list(dict.fromkeys(pair.student for pair in pairs))
     rows = []
     for task in dict.fromkeys(pair.task for pair in pairs):
