@@ -9,6 +9,7 @@ import numpy as np
 from confidistill.confidence.certificate import SIGMA, Protocol
 from confidistill.confidence.difference import pairwise_difference, released_difference
 from confidistill.confidence.predictions import Predictions
+from confidistill.errors import UserError
 
 TRAIN = "train"  # the split that phi_cnf (Eq. 4) is judged on
 SPLIT_NAMES = {TRAIN: "Tr"}
@@ -62,11 +63,21 @@ class Pair:
         return bool(self.metrics["holds"]) if split == TRAIN else self.sigma(split) <= self.kappa
 
     def difference(self, split: str) -> np.ndarray:
-        """delta(x) by the protocol that judges: all rows, or for `released` those both models get right."""
+        """delta(x) by the protocol that judges: all rows, or for `released` those both models get right.
+
+        Raises:
+            UserError: no row is left.
+        """
         teacher, student = self.predictions[split]
         if self.protocol == "definition":
             return pairwise_difference(teacher.probabilities, student.probabilities)
-        return released_difference(teacher.probabilities, student.probabilities, teacher.labels)
+        delta = released_difference(teacher.probabilities, student.probabilities, teacher.labels)
+        if not len(delta):
+            pair = f"{self.task}, {self.student}, {split}"
+            raise UserError(
+                f"{pair}: both models are right on no example: judge by the protocol 'definition'"
+            )
+        return delta
 
 
 def split_name(split: str) -> str:
