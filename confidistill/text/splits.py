@@ -1,0 +1,63 @@
+"""Splitting one labelled table, and writing a task's splits with their manifest."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from confidistill.errors import UserError
+from confidistill.files import atomic_folder
+
+
+def normalised(texts: pd.Series) -> pd.Series:
+    """Texts as they count for being the same: lower case, single spaces."""
+    return texts.str.lower().str.split().str.join(" ")
+
+
+def split(table: pd.DataFrame, *, train: int | None, dev: int, seed: int, name: str) -> dict[str, pd.DataFrame]:
+    """Draw `dev` rows and `train` of the rest (None: all of it), seeded; no text is in both.
+
+    Of rows with the same text (up to case and spaces) the first is kept.
+
+    Raises:
+        UserError: there are fewer rows than asked for; `name` tells of what.
+    """
+    unique = table[~normalised(table["text"]).duplicated()]
+    wanted = (train or 1) + dev
+    if len(unique) < wanted:
+        raise UserError(f"{name}: {len(unique)} distinct rows, {wanted} asked for: lower `train` or `dev`")
+    order = np.random.default_rng(seed).permutation(len(unique))
+    last = len(order) if train is None else dev + train
+    chosen = {"train": order[dev:last], "dev": order[:dev]}
+    return {part: unique.iloc[np.sort(rows)].reset_index(drop=True) for part, rows in chosen.items()}
+
+
+def write_task(
+    splits: Mapping[str, pd.DataFrame],
+    output: Path,
+    *,
+    label_names: Sequence[str],
+    about: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write `<split>.parquet` and manifest.json (label names, rows and label balance a split) to the folder `output`.
+
+    Args:
+        about: more to say of a split in the manifest.
+    """
+    manifest: dict[str, Any] = {"label_names": list(label_names), "splits": {}}
+    with atomic_folder(output) as folder:
+        for name, table in splits.items():
+            counts = np.bincount(table["label"], minlength=len(label_names))
+            manifest["splits"][name] = {
+                "rows": len(table),
+                "label_counts": dict(zip(label_names, map(int, counts), strict=True)),
+                "majority": round(float(counts.max() / counts.sum()), 4),
+            } | dict((about or {}).get(name, {}))
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    for name, facts in manifest["splits"].items():
+        partial = f" (PARTIAL: {facts['official_rows']} officially)" if facts.get("partial") else ""
+        print(f"{output.name} {name}: {facts['rows']} rows{partial}, majority class {facts['majority']:.3f}")
