@@ -3,7 +3,7 @@
     python -m bench.augment data/raw/RTE/train.parquet --tokenizer models/base --vectors data/vectors \
         --mlm models/mlm --variants 30
 
-Prints one JSON object. `rows` is what the stage `augment` writes, `cap` what N variants of each sentence allow.
+Prints one JSON object. `rows` is what the stage `augment` writes, `cap` what N variants a sentence allow.
 `rows_as_reference` estimates what TinyBERT's data_augmentation.py would have written with the same draws: it
 writes a pair's original once for each of its two sentences, and keeps a draw that changes no word where the
 joined words differ from the text (expected number; candidates equal to their own word would add to it).
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from confidistill.text.augmentation import replaceable, split_words, write_augmented
 from confidistill.text.masked_lm import MaskedLM
@@ -26,7 +26,7 @@ from confidistill.text.vectors import load_vectors
 
 
 def unchanged_draws(
-    sentences: pd.Series, tokenizer: PreTrainedTokenizerFast, variants: int, probability: float
+    sentences: pd.Series, tokenizer: PreTrainedTokenizerBase, variants: int, probability: float
 ) -> float:
     """Expected number of sentences with a draw that changes no word, among those not already in joined words.
 

@@ -21,12 +21,9 @@ from confidistill.text.candidates import Candidates
 from confidistill.text.vectors import WordVectors
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
     from confidistill.text.masked_lm import MaskedLM
-
-PUBLISHED_VARIANTS = {"CoLA": 30, "MRPC": 30, "RTE": 30, "SST-2": 20, "QNLI": 20, "QQP": 10, "MNLI": 10}
-"""N of each GLUE task in TinyBERT's data_augmentation.py."""
 
 
 @cache
@@ -36,7 +33,7 @@ def stop_words() -> frozenset[str]:
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
-def split_words(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
+def split_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     """BERT's words before WordPiece: cleaned, in lower case if the tokenizer's are, split at punctuation."""
     backend = tokenizer.backend_tokenizer
     return [
@@ -88,7 +85,7 @@ def vary(
 def augment(
     table: pd.DataFrame,
     *,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     vectors: WordVectors,
     masked_lm: MaskedLM | None,
     variants: int,

@@ -15,7 +15,7 @@ from confidistill.errors import UserError
 from confidistill.text.ranking import highest
 from confidistill.text.tokens import load_tokenizer
 
-_TOKENS = 16_384  # in one forward pass, about
+_TOKENS = 4_096  # in one forward pass, about
 
 
 class MaskedLM:
