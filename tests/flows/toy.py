@@ -1,0 +1,182 @@
+"""A small project of its own to run the flows on: git, DVC, a remote, stages of milliseconds."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PARAMS = """\
+profile: toy
+seed: 1
+rate: 5.0e-5
+tasks:
+  a: {text: alpha}
+  b: {text: beta}
+students:
+  x: {layers: 2, dropout: 0.10, note: "a text: long enough to be folded, if a YAML writer folds at eighty columns"}
+  y: {layers: 3, dropout: null, note: ""}
+"""
+DVC_YAML = """\
+stages:
+  download:
+    foreach: ${tasks}
+    do:
+      cmd: python work.py download source-${key}.txt data/${key}.txt
+      deps: ["source-${key}.txt"]
+      params: ["tasks.${key}"]
+      outs: ["data/${key}.txt"]
+  train:
+    foreach: ${tasks}
+    do:
+      cmd: python work.py train data/${key}.txt models/${key} ${steps}
+      deps: ["data/${key}.txt"]
+      params: [seed, rate]
+      outs: ["models/${key}"]
+      meta: {device: gpu}
+  distil:
+    matrix: {task: "${tasks}", student: "${students}"}
+    cmd: python work.py distil models/${item.task} students/${item.task}-${item.student}.txt
+    deps: ["models/${item.task}"]
+    params: ["students.${item.student}"]
+    outs: ["students/${item.task}-${item.student}.txt"]
+  report:
+    cmd: python work.py table students results/table.md
+    deps: [students]
+    outs: [results/table.md]
+vars:
+  - steps: 4
+"""
+IGNORED = "/data\n/models\n/students\n/results\n"
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A clone of the toy project."""
+
+    root: Path
+    control: Path
+    home: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "CUDA_", "DVC_"))}
+        return kept | {
+            "TOY_CONTROL": str(self.control),
+            "PREFECT_HOME": str(self.home),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]]),
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            **more,
+        }
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    def check(self, *command: str, **environment: str) -> str:
+        done = self.run(*command, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def pipeline(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "flows.pipeline", *arguments, **environment)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A pipeline in the background; its output goes to `control/output`."""
+        with (self.control / "output").open("w") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows.pipeline", *arguments],
+                cwd=self.root,
+                env=self.environment(**environment),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def clone(self, name: str) -> "Toy":
+        """Another clone of the same origin, with its own cache and the same control folder."""
+        origin = subprocess.check_output(["git", "remote", "get-url", "origin"], cwd=self.root, text=True).strip()
+        target = self.root.parent / name
+        subprocess.run(["git", "clone", "--quiet", origin, str(target)], check=True)
+        return Toy(target, self.control, self.home)
+
+    def commit(self, **texts: str) -> None:
+        """Write files, commit and push."""
+        for name, text in texts.items():
+            (self.root / name.replace("__", ".")).write_text(text)
+        git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@example.org"]
+        self.check(*git, "add", "-A")
+        self.check(*git, "commit", "--quiet", "--allow-empty", "-m", "change")
+        self.check("git", "push", "--quiet", "origin", "HEAD:main")
+
+    @property
+    def lock(self) -> str:
+        return (self.root / "dvc.lock").read_text()
+
+    def started(self) -> list[str]:
+        """Names of the stages whose commands were started, in order."""
+        return [line.split()[0] for line in self._trace() if " ended " not in line]
+
+    def spans(self) -> dict[str, tuple[float, float, str]]:
+        """When each stage's command was started and ended, and its CUDA_VISIBLE_DEVICES."""
+        starts = {line.split()[0]: line.split()[2:] for line in self._trace() if " ended " not in line}
+        ends = {line.split()[0]: line.split()[2] for line in self._trace() if " ended " in line}
+        return {name: (float(starts[name][0]), float(ends[name]), starts[name][1]) for name in ends}
+
+    def reset(self) -> None:
+        """Forget what the control folder said and saw."""
+        shutil.rmtree(self.control)
+        self.control.mkdir()
+
+    def tell(self, name: str, text: str = "") -> None:
+        (self.control / name).write_text(text)
+
+    def _trace(self) -> list[str]:
+        trace = self.control / "trace"
+        return trace.read_text().splitlines() if trace.exists() else []
+
+
+def build(folder: Path) -> Toy:
+    """A new toy project under `folder`, with an origin and a DVC remote beside it."""
+    origin, root, control = folder / "origin.git", folder / "driver", folder / "control"
+    control.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(origin)], check=True)
+    subprocess.run(["git", "clone", "--quiet", str(origin), str(root)], check=True, stderr=subprocess.DEVNULL)
+    toy = Toy(root, control, folder / "prefect")
+    toy.check("git", "checkout", "--quiet", "-b", "main")
+    toy.check(sys.executable, "-m", "dvc", "init", "--quiet")
+    (root / ".dvc/config").write_text(
+        f"[core]\n    analytics = false\n    remote = shared\n['remote \"shared\"']\n    url = {folder / 'remote'}\n"
+    )
+    shutil.copy(Path(__file__).with_name("toy_work.py"), root / "work.py")
+    (root / "source-a.txt").write_text("alpha\n")
+    (root / "source-b.txt").write_text("beta\n")
+    (root / ".gitignore").write_text(IGNORED)
+    toy.commit(params__yaml=PARAMS, dvc__yaml=DVC_YAML)
+    return toy
+
+
+def reproduced(toy: Toy, name: str) -> str:
+    """dvc.lock as `dvc repro` leaves it in a fresh clone."""
+    local = toy.clone(name)
+    local = Toy(local.root, toy.root.parent / f"{name}-control", toy.home)
+    local.control.mkdir()
+    local.check(sys.executable, "-m", "dvc", "repro", "--quiet")
+    return local.lock
+
+
+def wait_until(fact: Callable[[], object], what: str, seconds: float = 90) -> None:
+    """Wait for a fact to hold."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, f"after {seconds} s, not yet: {what}"
+        time.sleep(0.1)
