@@ -41,7 +41,10 @@ def training_stage(main: Callable[..., None]) -> Callable[[], None]:
         processes = params_file.load().processes
         if processes > 1 and "LOCAL_RANK" not in os.environ:
             torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-            os.execv(sys.executable, [*torchrun, f"--nproc-per-node={processes}", "-m", f"tasks.{module}", *sys.argv[1:]])
+            os.execv(
+                sys.executable,
+                [*torchrun, f"--nproc-per-node={processes}", "-m", f"tasks.{module}", *sys.argv[1:]],
+            )
         command()
 
     return launch
@@ -54,3 +57,12 @@ def training(settings: Any) -> Any:
     from confidistill.distillation.training import Training
 
     return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})
+
+
+def checkpoints(*names: str) -> Path:
+    """Where a training stage keeps its checkpoints.
+
+    Not inside the stage's output: DVC deletes an output before it runs the stage again, unless the output is marked
+    `persist`, and then its run-cache, which brings results home from other machines, leaves the stage out.
+    """
+    return Path(".checkpoints", *names)

@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -46,8 +45,6 @@ def doctor(quiet: Annotated[bool, typer.Option("--quiet", help="Print what is wr
     """Check what the pipeline needs: Python, packages, git and DVC, disk, device."""
     problems = []
     facts = {"python": platform.python_version()}
-    if sys.version_info < (3, 11):
-        problems.append(f"Python {platform.python_version()} is too old: 3.11 or newer is needed")
     for package in ("torch", "transformers", "datasets", "dvc", "prefect", "numpy", "pandas"):
         try:
             facts[package] = version(package)
@@ -56,7 +53,9 @@ def doctor(quiet: Annotated[bool, typer.Option("--quiet", help="Print what is wr
     if not shutil.which("git"):
         problems.append("git is not installed")
     if not Path(".git").exists() or not Path(".dvc").is_dir():
-        problems.append(f"{Path.cwd()} is not the root of a git and DVC repository: `git clone` the project, and run there")
+        problems.append(
+            f"{Path.cwd()} is not the root of a git and DVC repository: `git clone` the project, and run there"
+        )
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     facts["free disk"] = f"{free:.1f} GiB"
     if free < 3:
@@ -64,7 +63,9 @@ def doctor(quiet: Annotated[bool, typer.Option("--quiet", help="Print what is wr
     if not quiet:
         import torch
 
-        facts["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+        facts["device"] = (
+            torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+        )
         for name, fact in facts.items():
             print(f"{name:>14}  {fact}")
     if problems:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.command import training, training_stage
+from tasks.command import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table
 
@@ -21,6 +21,7 @@ def main(params: Params, task: str, student: str) -> None:
         layer_map=params.student(student).layer_map,
         padding=settings.padding,
         training=training(settings),
+        checkpoints=checkpoints("distill_intermediate", task, student),
     )
 
 

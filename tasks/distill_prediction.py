@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.command import training, training_stage
+from tasks.command import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table, label_names, teacher_table
 
@@ -24,6 +24,7 @@ def main(params: Params, task: str, student: str) -> None:
         temperature=settings.temperature,
         metric=params.task(task).metric,
         training=training(settings),
+        checkpoints=checkpoints("distill_prediction", task, student),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.command import training, training_stage
+from tasks.command import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import label_names
 
@@ -23,6 +23,7 @@ def main(params: Params, task: str) -> None:
         label_names=label_names(task),
         max_length=settings.max_length,
         training=training(params.teacher_of(task)),
+        checkpoints=checkpoints("finetune_teacher", task),
         metric=settings.metric,
     )
 

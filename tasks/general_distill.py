@@ -3,21 +3,23 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tasks.command import training, training_stage
+from tasks.command import checkpoints, training, training_stage
 from tasks.params import Params
 
 
 @training_stage
 def main(params: Params, student: str) -> None:
-    from confidistill.distillation.general import distill_general
     from confidistill.distillation.published import import_checkpoint
+
+    from confidistill.distillation.general import distill_general
     from confidistill.distillation.student import StudentShape
     from confidistill.text.sources import fetch
 
     base, output = Path("models/base"), Path("models/general") / student
     shape = params.student(student)
     sizes = StudentShape(shape.layers, shape.hidden_size, shape.intermediate_size, shape.attention_heads)
-    if shape.checkpoint:
+    if shape.initialisation == "checkpoint":
+        assert shape.checkpoint is not None  # params.yaml is checked for it
         with TemporaryDirectory() as folder:
             import_checkpoint(fetch(params.sources[shape.checkpoint], Path(folder)), base, output, shape=sizes)
         return
@@ -33,6 +35,7 @@ def main(params: Params, student: str) -> None:
         sequences=settings.sequences,
         padding=settings.padding,
         training=training(settings),
+        checkpoints=checkpoints("general_distill", student),
     )
 
 

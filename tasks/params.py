@@ -204,11 +204,11 @@ class Params(Section):
                 why = "is" if name in self.augment else "is not"
                 raise UserError(f"tasks.{name}.distil_on: must be {table}: {name} {why} listed in `augment`")
             self.teacher_of(name)
-            for student in self.students:
-                self.intermediate_of(name, student)
-                self.prediction_of(name, student)
-        for student in self.students:
-            self.general_of(student)
+            for student_name in self.students:
+                self.intermediate_of(name, student_name)
+                self.prediction_of(name, student_name)
+        for student_name in self.students:
+            self.general_of(student_name)
         return self
 
 

@@ -17,7 +17,14 @@ from tasks.params import load
 LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # What DVC says to a person at a prompt, and what the counter already tells.
-CHATTER = ("> ", "Updating lock file", "Use `dvc push`", "\tgit add", "To track the changes", "To enable auto staging")
+CHATTER = (
+    "> ",
+    "Updating lock file",
+    "Use `dvc push`",
+    "\tgit add",
+    "To track the changes",
+    "To enable auto staging",
+)
 
 
 @exits_cleanly

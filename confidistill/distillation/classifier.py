@@ -38,7 +38,7 @@ def save_classifier(
     card: str,
 ) -> None:
     """Write a plain Hugging Face folder: safetensors, config, tokenizer, model card; and the training history."""
-    labels = ", ".join(str(name) for name in model.config.id2label.values())
+    labels = ", ".join(map(str, (model.config.id2label or {}).values()))
     with atomic_folder(output) as folder:
         model.set_attn_implementation("sdpa")
         model.save_pretrained(folder)

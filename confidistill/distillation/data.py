@@ -22,7 +22,11 @@ class Examples(Dataset[Example]):
         """Tokenise `table` (text, text_pair?, label?, logit0..?), truncating the longer text to `max_length` tokens."""
         pair = table["text_pair"].tolist() if "text_pair" in table else None
         encoded = tokenizer(
-            table["text"].tolist(), pair, truncation="longest_first", max_length=max_length, return_token_type_ids=True
+            table["text"].tolist(),
+            pair,
+            truncation="longest_first",
+            max_length=max_length,
+            return_token_type_ids=True,
         )
         self.input_ids: list[list[int]] = encoded["input_ids"]
         self.token_type_ids: list[list[int]] = encoded["token_type_ids"]

@@ -21,6 +21,7 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
     for model in (teacher, student.encoder):
         capture_scores(model)
     teacher.eval().requires_grad_(False)
+    nn.Module.to(teacher, "cuda" if torch.cuda.is_available() else "cpu")
     if student.encoder.pooler is not None:
         student.encoder.pooler.requires_grad_(False)
 
@@ -28,7 +29,7 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
         inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
         mask = batch["attention_mask"]
         with torch.no_grad():
-            target = forward(teacher.to(mask.device), **inputs)
+            target = forward(teacher, **inputs)
         hidden_states, scores = model(**inputs)
         total = sum(
             attention_loss(scores[i], target.scores[j], mask, padding) for i, j in enumerate(layers.attention)
@@ -39,5 +40,3 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
         return total
 
     return loss
-
-

@@ -1,6 +1,5 @@
 """General distillation: a task-free student of the un-fine-tuned teacher, features only (TinyBERT, section 3.2)."""
 
-import os
 import shutil
 from collections.abc import Iterable
 from itertools import islice
@@ -82,4 +81,4 @@ def _write(rows: Iterable[list[int]], path: Path) -> None:
     if not temporary.stat().st_size:
         temporary.unlink()
         raise UserError("the corpus has too little text for one sequence: add text or lower max_length")
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from confidistill.errors import UserError
 
-Spec = Literal["uniform"] | Mapping[str, Sequence[int]]
+Spec = Literal["uniform"] | Mapping[Literal["attention", "hidden"], Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def layer_map(spec: Spec, teacher_layers: int, student_layers: int) -> LayerMap:
     """
     if spec == "uniform":
         return uniform_layer_map(teacher_layers, student_layers)
-    assert not isinstance(spec, str)
-    for name, length, last in (
+    sizes: tuple[tuple[Literal["attention", "hidden"], int, int], ...] = (
         ("attention", student_layers, teacher_layers - 1),
         ("hidden", student_layers + 1, teacher_layers),
-    ):
+    )
+    for name, length, last in sizes:
         chosen = spec.get(name)
         if chosen is None or len(chosen) != length or not all(0 <= layer <= last for layer in chosen):
             raise UserError(f"layer_map.{name}: needs {length} layers, each in 0..{last}, not {chosen}")

@@ -44,7 +44,10 @@ def logits_of(
     order = np.argsort(-np.asarray(examples.lengths), kind="stable")
     device = next(model.parameters()).device
     rows: list[np.ndarray] = []
-    with torch.inference_mode(), progress(total=len(order), what=what or "", unit="rows", hidden=not what) as bar:
+    with (
+        torch.inference_mode(),
+        progress(total=len(order), what=what or "", unit="rows", hidden=not what) as bar,
+    ):
         for start in range(0, len(order), batch_size):
             batch = collate([examples[int(index)] for index in order[start : start + batch_size]])
             inputs = {key: batch[key].to(device) for key in ("input_ids", "attention_mask", "token_type_ids")}

@@ -62,5 +62,3 @@ def forward(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, t
         output_attentions=True,
     )
     return Features(getattr(output, "logits", None), output.hidden_states, output.attentions)
-
-

@@ -31,7 +31,7 @@ class StudentShape:
 
 
 class Student(nn.Module):
-    """An encoder (BertModel) and the projection (H_S -> H_T) shared by all its hidden states, TinyBERT's `fit_dense`."""
+    """An encoder (BertModel) and the projection (H_S -> H_T) of all its hidden states: `fit_dense`."""
 
     def __init__(self, encoder: BertModel, teacher_width: int) -> None:
         super().__init__()
@@ -85,7 +85,9 @@ def check_heads(teacher: BertConfig, student_heads: int) -> None:
 def _start_from_teacher(student: Student, teacher: BertModel, layer_map: LayerMap) -> None:
     own, width = student.encoder, teacher.config.hidden_size
     if own.config.hidden_size > width:
-        raise UserError(f"hidden_size {own.config.hidden_size} exceeds the teacher's {width}: use initialisation random")
+        raise UserError(
+            f"hidden_size {own.config.hidden_size} exceeds the teacher's {width}: use initialisation random"
+        )
     if own.config.hidden_size == width:
         own.embeddings.load_state_dict(teacher.embeddings.state_dict())
         if own.config.intermediate_size == teacher.config.intermediate_size:
@@ -113,7 +115,11 @@ def principal_components(rows: Tensor, components: int) -> Tensor:
 
 
 def write_student(
-    student: Student, tokenizer: PreTrainedTokenizerBase, output: Path, *, history: Sequence[dict[str, Any]] = ()
+    student: Student,
+    tokenizer: PreTrainedTokenizerBase,
+    output: Path,
+    *,
+    history: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write a Hugging Face folder of the encoder with the tokenizer, the projection and the training history."""
     student.encoder.set_attn_implementation("sdpa")

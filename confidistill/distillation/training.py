@@ -14,7 +14,14 @@ import torch
 import transformers
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from confidistill.distillation.data import Batch, BucketedSampler, Examples, Sequences, collator
 from confidistill.errors import UserError
@@ -87,16 +94,16 @@ def fit(
     if selection:
         best = _Best(selection, steps_per_epoch, checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    trainer = _Trainer(
-        model, arguments, data_collator=collator(pad_token_id), train_dataset=data, callbacks=callbacks
-    )
+    trainer = _Trainer(model, arguments, data_collator=collator(pad_token_id), train_dataset=data, callbacks=callbacks)
     trainer.step_loss, trainer.sampler = loss, sampler
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     if best and arguments.should_save:
         load_model(model, best.folder / "model.safetensors")
     keys = ("loss", "learning_rate", "grad_norm")
-    rows = [{"step": row["step"]} | {key: row[key] for key in keys} for row in trainer.state.log_history if "loss" in row]
+    rows = [
+        {"step": row["step"]} | {key: row[key] for key in keys} for row in trainer.state.log_history if "loss" in row
+    ]
     return rows + (best.history() if best else [])
 
 
@@ -135,13 +142,24 @@ class _Best(TrainerCallback):
     """
 
     def __init__(self, selection: Selection, steps_per_epoch: int, folder: Path, writes: bool) -> None:
-        self.selection, self.steps_per_epoch, self.folder, self.writes = selection, steps_per_epoch, folder, writes
+        self.selection, self.steps_per_epoch, self.folder, self.writes = (
+            selection,
+            steps_per_epoch,
+            folder,
+            writes,
+        )
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module,
+        **_: Any,
     ) -> None:
         if state.global_step % self.steps_per_epoch or not self.writes:
             return
+        model = kwargs["model"]
         model.eval()
         value = self.selection.evaluate(model)
         model.train()
@@ -163,7 +181,9 @@ class _Best(TrainerCallback):
 
 def _arguments(training: Training, checkpoints: Path) -> TrainingArguments:
     cpu = not torch.cuda.is_available()
-    schedule = "constant_with_warmup" if training.schedule == "constant" and training.warmup_ratio else training.schedule
+    schedule = (
+        "constant_with_warmup" if training.schedule == "constant" and training.warmup_ratio else training.schedule
+    )
     # The logged loss is a mean since the last log, so a log must come with each checkpoint for a resumed run to agree.
     logging_steps = max(step for step in range(1, 11) if training.checkpoint_steps % step == 0)
     arguments = TrainingArguments(

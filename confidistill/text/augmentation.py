@@ -36,17 +36,13 @@ def stop_words() -> frozenset[str]:
 def split_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     """BERT's words before WordPiece: cleaned, in lower case if the tokenizer's are, split at punctuation."""
     backend = tokenizer.backend_tokenizer
-    return [
-        word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
-    ]
+    return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))]
 
 
 def replaceable(words: Sequence[str]) -> list[int]:
     """Positions of the words that are made of the letters a-z only and are no stop words."""
     return [
-        position
-        for position, word in enumerate(words)
-        if _LETTERS.fullmatch(word) and word.lower() not in stop_words()
+        position for position, word in enumerate(words) if _LETTERS.fullmatch(word) and word.lower() not in stop_words()
     ]
 
 
@@ -129,9 +125,7 @@ def write_augmented(table: pd.DataFrame, output: Path, *, batch_size: int = 64, 
     The file appears only when it is complete, and its bytes do not depend on `batch_size`.
     """
     names = [name for name in ("text", "text_pair") if name in table]
-    schema = pa.schema(
-        [(name, pa.string()) for name in names] + [("label", pa.int64()), ("origin", pa.int64())]
-    )
+    schema = pa.schema([(name, pa.string()) for name in names] + [("label", pa.int64()), ("origin", pa.int64())])
     frames = augment(table, batch_size=batch_size, **settings)  # type: ignore[arg-type]
     written = 0
     with (
@@ -164,9 +158,7 @@ def _check(table: pd.DataFrame, columns: list[str]) -> None:
                 raise UserError(f"the table to augment, row {row}: {column} is {text!r}, not text")
 
 
-def _assemble(
-    rows: pd.DataFrame, columns: list[str], varied: dict[str, list[list[str]]], start: int
-) -> pd.DataFrame:
+def _assemble(rows: pd.DataFrame, columns: list[str], varied: dict[str, list[list[str]]], start: int) -> pd.DataFrame:
     """Each row, its variants in the first column, then those in the second; the other cells as they are."""
     names = [*columns, "label"]
     made: list[dict[str, object]] = []

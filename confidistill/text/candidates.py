@@ -18,15 +18,11 @@ class Candidates:
     a word of several pieces, or every word where there is no masked LM, asks the vectors.
     """
 
-    def __init__(
-        self, vectors: WordVectors, masked_lm: MaskedLM | None, *, count: int, workers: int | None
-    ) -> None:
+    def __init__(self, vectors: WordVectors, masked_lm: MaskedLM | None, *, count: int, workers: int | None) -> None:
         self.vectors, self.masked_lm, self.count, self.workers = vectors, masked_lm, count, workers
         self.neighbours: dict[str, list[str]] = {}
 
-    def of(
-        self, sentences: Sequence[Sequence[str]], positions: Sequence[Sequence[int]]
-    ) -> list[dict[int, list[str]]]:
+    def of(self, sentences: Sequence[Sequence[str]], positions: Sequence[Sequence[int]]) -> list[dict[int, list[str]]]:
         """For each sentence, given as words, the candidates of the words at `positions` (ascending)."""
         found: list[dict[int, list[str]]] = [{} for _ in sentences]
         if self.masked_lm is not None:

@@ -63,7 +63,12 @@ TASKS = {
         {"train": 3668, "dev": 408},
     ),
     "CoLA": GlueTask(
-        ("sentence",), "label", ("unacceptable", "acceptable"), "cola", ("sentence",), {"train": 8551, "dev": 1043}
+        ("sentence",),
+        "label",
+        ("unacceptable", "acceptable"),
+        "cola",
+        ("sentence",),
+        {"train": 8551, "dev": 1043},
     ),
     "MNLI": GlueTask(
         PAIR,
@@ -147,5 +152,7 @@ def _read_hub(task: GlueTask, folder: Path, split: str, *, two_dev_sets: bool) -
 
 
 def _table(texts: Sequence[Sequence[str]], labels: Sequence[int]) -> pd.DataFrame:
-    columns = {name: [row[index].strip() for row in texts] for index, name in enumerate(("text", "text_pair")[: len(texts[0])])}
+    columns = {
+        name: [row[index].strip() for row in texts] for index, name in enumerate(("text", "text_pair")[: len(texts[0])])
+    }
     return pd.DataFrame({**columns, "label": np.asarray(labels, dtype=np.int64)})

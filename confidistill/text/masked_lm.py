@@ -62,17 +62,13 @@ class MaskedLM:
         """
         threads = torch.get_num_threads()
         try:
-            with ThreadPoolExecutor(
-                workers or threads, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
+            with ThreadPoolExecutor(workers or threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 return list(pool.map(self.candidates, sentences, positions, repeat(count)))
         finally:
             torch.set_num_threads(threads)
 
     @torch.inference_mode()
-    def candidates(
-        self, pieces: Sequence[Sequence[int]], positions: Sequence[int], count: int
-    ) -> list[list[str]]:
+    def candidates(self, pieces: Sequence[Sequence[int]], positions: Sequence[int], count: int) -> list[list[str]]:
         """For each of `positions` (ascending; words of one piece) the `count` likeliest tokens in its place.
 
         Input: `[CLS] sentence with the word as [MASK] [SEP] sentence [SEP]`, the second sentence unmasked and

@@ -99,7 +99,10 @@ def fetch(source: PackageSource | PathSource | UrlSource | HubSource, into: Path
 
 
 def fetch_folder(
-    source: PackageSource | PathSource | UrlSource | HubSource, output: Path, *, files: Sequence[str] | None = None
+    source: PackageSource | PathSource | UrlSource | HubSource,
+    output: Path,
+    *,
+    files: Sequence[str] | None = None,
 ) -> None:
     """Make `output` a folder of the source's files, or of the `files` named, written whole or not at all.
 
@@ -217,9 +220,7 @@ def _fetch_hub(source: HubSource, into: Path) -> Path:
     folder = into / "files"
     for name, expected in source.files.items():
         try:
-            hf_hub_download(
-                source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder
-            )
+            hf_hub_download(source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder)
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise UserError(
                 f"{source.repo}@{source.revision}: {name}: {str(error).splitlines()[0]}: "

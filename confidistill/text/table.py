@@ -45,7 +45,8 @@ def encode_labels(table: pd.DataFrame, label_names: Sequence[str], path: Path) -
     if len(unknown):
         row = unknown[0]
         raise UserError(
-            f"{path}: row {row + 1}: unknown label {table['label'].iloc[row]!r}: the labels are {', '.join(label_names)}"
+            f"{path}: row {row + 1}: unknown label {table['label'].iloc[row]!r}: "
+            f"the labels are {', '.join(label_names)}"
         )
     return table.assign(label=encoded.astype("int64"))
 

@@ -74,9 +74,7 @@ def load_vectors(folder: Path) -> WordVectors:
     folder = Path(folder)
     for name in (_MATRIX, _WORDS):
         if not (folder / name).is_file():
-            raise UserError(
-                f"{folder}: no {name}: not a folder of word vectors; run the stage download_vectors"
-            )
+            raise UserError(f"{folder}: no {name}: not a folder of word vectors; run the stage download_vectors")
     words, matrix = _read_matrix(folder / _MATRIX, folder / _WORDS)
     return WordVectors(words, matrix)
 
@@ -175,9 +173,7 @@ def _read_text(file: IO[bytes], name: str, limit: int) -> tuple[list[str], npt.N
         if not word or not len(row):
             raise UserError(f"{name}, line {number}: expected a word and its numbers, found {line[:40]!r}")
         if rows and len(row) != len(rows[0]):
-            raise UserError(
-                f"{name}, line {number}: {len(row)} numbers, the lines before have {len(rows[0])}"
-            )
+            raise UserError(f"{name}, line {number}: {len(row)} numbers, the lines before have {len(rows[0])}")
         if word in words:
             raise UserError(f"{name}, line {number}: {word!r} stands on an earlier line too")
         words[word] = None

@@ -1,0 +1,118 @@
+"""The whole DVC graph at tiny size: every stage a real process, every output where the contract says."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    assets = tiny.write_assets(tmp_path_factory.mktemp("assets"))
+    folder = tiny.write_project(tmp_path_factory.mktemp("project"), assets)
+    done = tiny.run(folder, "tasks.repro")
+    (folder / "log").write_text(done.stdout)
+    return folder
+
+
+def test_every_output_is_where_the_contract_says(project):
+    for path in [
+        "data/raw/plain/train.parquet",
+        "data/raw/plain/dev.parquet",
+        "data/raw/plain/manifest.json",
+        "data/augmented/varied.parquet",
+        "data/vectors",
+        "data/corpus",
+        "data/teacher/plain/train.parquet",
+        "data/teacher/varied/augmented.parquet",
+        "models/base/model.safetensors",
+        "models/mlm/model.safetensors",
+        "models/teacher/plain/model.safetensors",
+        "models/general/S_2L/projection.safetensors",
+        "models/intermediate/plain/S_2L/model.safetensors",
+        "models/student/varied/S_2L/model.safetensors",
+        "models/student/varied/S_2L/README.md",
+        "results/plain/S_2L/metrics.json",
+        "results/plain/S_2L/predictions/teacher-train.csv",
+        "results/plain/S_2L/predictions/student-dev.csv",
+        "results/plots/plain-S_2L/densities.csv",
+        "results/report.html",
+        "results/table.csv",
+        "results/table.md",
+    ]:
+        assert (project / path).exists(), path
+    assert not list((project / "models").rglob("checkpoint-*"))
+    assert not list(project.rglob("*.tmp"))
+
+
+def test_the_counter_names_every_stage_once(project):
+    lines = [line for line in (project / "log").read_text().splitlines() if line.startswith("[")]
+    assert len(lines) == 18
+    assert lines[0].startswith("[1/18] ")
+    assert lines[-1].startswith("[18/18] report")
+
+
+def test_metrics_hold_the_keys_of_the_contract(project):
+    metrics = tiny.metrics(project, "plain", "S_2L")
+    assert set(metrics) == {"train", "dev", "holds", "protocol", "kappa"}
+    contract = {
+        "accuracy_teacher", "accuracy_student", "ece_teacher", "ece_student", "ece_top_label_teacher",
+        "ece_top_label_student", "sigma", "sigma_released", "sigma_max_confidence", "sigma_low", "sigma_high",
+        "agreement", "predictive_kl", "bound_paper", "bound_tight", "bound_pinsker", "examples",
+    }  # fmt: skip
+    assert contract <= set(metrics["train"])
+    assert metrics["train"]["examples"] == 96
+    assert metrics["dev"]["examples"] == 40
+    assert metrics["holds"] == (metrics["train"]["sigma"] <= metrics["kappa"])
+    assert 0 < metrics["train"]["sigma"] <= metrics["train"]["bound_pinsker"]
+    assert metrics["train"]["accuracy_teacher"] > 0.8  # the task is learnable, so the teacher has learnt it
+
+
+def test_the_check_command_agrees_with_the_pipeline(project):
+    predictions = project / "results/plain/S_2L/predictions"
+    tiny.run(
+        project, "confidistill.cli", "check", str(predictions / "teacher-train.csv"),
+        str(predictions / "student-train.csv"), "--json", "check.json", check=False,
+    )  # fmt: skip
+    checked = json.loads((project / "check.json").read_text())
+    measured = tiny.metrics(project, "plain", "S_2L")["train"]
+    assert json.dumps(checked).count(f"{measured['sigma']:.6f}"[:8]) > 0
+
+
+def test_a_second_run_runs_no_stage(project):
+    before = (project / "dvc.lock").read_bytes()
+    assert "0 of 18 stages run, 18 up to date" in tiny.run(project, "tasks.repro").stdout
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_dvc_does_what_its_user_expects(project):
+    assert "S_2L" in tiny.run(project, "dvc", "metrics", "show").stdout
+    assert "evaluate@plain-S_2L" in tiny.run(project, "dvc", "dag").stdout
+    assert "Data and pipelines are up to date" in tiny.run(project, "dvc", "status").stdout
+    tiny.run(project, "dvc", "plots", "show")
+    assert (project / "dvc_plots" / "index.html").exists()
+
+
+def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
+    dry = tiny.run(project, "dvc", "repro", "--dry").stdout
+    assert "Running stage" not in dry
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(params.replace("kappa: 0.05", "kappa: 0.9"))
+    stages = [
+        line.split("'")[1]
+        for line in tiny.run(project, "dvc", "repro", "--dry").stdout.splitlines()
+        if "Running" in line
+    ]
+    (project / "params.yaml").write_text(params)
+    assert stages == ["evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
+
+
+def test_augmented_rows_keep_label_and_origin(project):
+    train = pd.read_parquet(project / "data/raw/varied/train.parquet")
+    augmented = pd.read_parquet(project / "data/augmented/varied.parquet")
+    assert len(augmented) > len(train)
+    assert (augmented["label"].to_numpy() == train["label"].to_numpy()[augmented["origin"]]).all()
+    first = augmented.groupby("origin").head(1)
+    assert first["text"].tolist() == train["text"].tolist()
