@@ -36,7 +36,10 @@ def measure(teacher: Predictions, student: Predictions, *, seed: int = 0, resamp
     released_low, released_high = bootstrap_interval(released, centred=True, resamples=resamples, seed=seed)
     models = {"teacher": p_teacher, "student": p_student}
     guesses = {name: probabilities.argmax(axis=1) for name, probabilities in models.items()}
-    measured: dict[str, Any] = {"examples": len(labels), "majority": float(np.bincount(labels).max() / len(labels))}
+    measured: dict[str, Any] = {
+        "examples": len(labels),
+        "majority": float(np.bincount(labels).max() / len(labels)),
+    }
     measured |= {f"accuracy_{name}": fidelity.accuracy(guess, labels) for name, guess in guesses.items()}
     measured |= {f"ece_{name}": stacked_ece(p, labels) for name, p in models.items()}
     measured |= {f"ece_top_label_{name}": top_label_ece(p, labels) for name, p in models.items()}

@@ -1,1 +1,5 @@
 """Teacher, student, layer map, losses, training."""
+
+from confidistill.progress import quieten_transformers
+
+quieten_transformers()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import transformers
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import (
@@ -28,8 +28,6 @@ from confidistill.errors import UserError
 from confidistill.files import atomic_file, atomic_folder
 
 Loss = Callable[[nn.Module, Batch], Tensor]
-
-transformers.logging.set_verbosity_error()
 
 
 @dataclass(frozen=True)
@@ -154,8 +152,7 @@ class _Best(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module,
-        **_: Any,
+        **kwargs: Any,
     ) -> None:
         if state.global_step % self.steps_per_epoch or not self.writes:
             return
@@ -200,7 +197,7 @@ def _arguments(training: Training, checkpoints: Path) -> TrainingArguments:
         seed=training.seed,
         full_determinism=not cpu,
         use_cpu=cpu,
-        ddp_backend="gloo" if cpu else None,
+        ddp_backend="gloo" if cpu and "LOCAL_RANK" in os.environ else None,
         ddp_find_unused_parameters=False,
         save_strategy="steps",
         save_steps=training.checkpoint_steps,

@@ -133,9 +133,7 @@ def plot_difference(axes: Axes, pair: Pair, split: str) -> None:
     reach = min(1.0, abs(centre) + max(3.5 * sigma, 1.6 * kappa))
     x, density = curves.difference_density(pair, split)
     x, density = x[abs(x) < reach], density[abs(x) < reach]
-    axes.axvspan(
-        -kappa, kappa, color=VERDICT_COLOURS["holds"], alpha=0.13, linewidth=0, label=f"±κ  {kappa:g}"
-    )
+    axes.axvspan(-kappa, kappa, color=VERDICT_COLOURS["holds"], alpha=0.13, linewidth=0, label=f"±κ  {kappa:g}")
     axes.fill_between(x, density, color=COLOURS["difference"], alpha=0.15, linewidth=0)
     axes.plot(x, density, color=COLOURS["difference"], linewidth=1.6)
     for index, edge in enumerate((centre - sigma, centre + sigma)):

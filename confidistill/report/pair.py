@@ -74,9 +74,7 @@ class Pair:
         delta = released_difference(teacher.probabilities, student.probabilities, teacher.labels)
         if not len(delta):
             pair = f"{self.task}, {self.student}, {split}"
-            raise UserError(
-                f"{pair}: both models are right on no example: judge by the protocol 'definition'"
-            )
+            raise UserError(f"{pair}: both models are right on no example: judge by the protocol 'definition'")
         return delta
 
 

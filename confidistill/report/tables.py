@@ -106,9 +106,7 @@ def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFra
             row = {"task": task, "split": split_name(split)}
             row["T acc/ECE"] = _accuracy_and_ece(first.metrics[split], "teacher")
             for name in students:
-                row[f"{name} acc/ECE"] = (
-                    _accuracy_and_ece(measured[name], "student") if name in measured else ABSENT
-                )
+                row[f"{name} acc/ECE"] = _accuracy_and_ece(measured[name], "student") if name in measured else ABSENT
             for name in students:
                 row[f"σ {name}"] = decimals(measured[name][measure]) if name in measured else ABSENT
             rows.append(row)

@@ -10,6 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -109,11 +110,6 @@ class Worker:
                 stderr=log,
             )
 
-    def runs(self, pid: int) -> bool:
-        """Whether a process is this worker's."""
-        assert self._process
-        return pid in {child.pid for child in psutil.Process(self._process.pid).children(recursive=True)}
-
     def kill(self) -> None:
         """kill -9, as when the machine is gone: the worker, its flow runs, their stages."""
         assert self._process
@@ -129,10 +125,8 @@ def kill_tree(pid: int) -> None:
     except psutil.NoSuchProcess:
         return
     for member in family:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(member.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def _free_port() -> int:

@@ -1,14 +1,18 @@
-"""Stages sent to a work pool: a server, two workers in clones of their own, one DVC remote; and what may go wrong."""
+"""Stages sent to a work pool: a server, two workers in clones of their own, a DVC remote; what may go wrong."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.flows.conftest import Server, Worker
-from tests.flows.toy import PARAMS, Toy, build, reproduced
+from tests.flows.toy import PARAMS, Toy, build, reproduced, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 TO_POOL = ("--gpu-pool", "gpu", "--patience", "12")
 
 
@@ -19,9 +23,24 @@ class World:
     workers: tuple[Worker, Worker]
 
     def change(self, seed: int) -> None:
-        """A new revision in which both train stages are stale."""
+        """A new revision in which both train stages are stale; the control folder is empty."""
         self.driver.reset()
         self.driver.commit(params__yaml=PARAMS.replace("seed: 1", f"seed: {seed}"))
+
+    def pipeline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.driver.pipeline(*TO_POOL, *arguments, **self.server.environment)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.driver.start(*TO_POOL, *arguments, **self.server.environment)
+
+    def finished(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        """Exit status and output of a pipeline that was started."""
+        return process.wait(180), self.driver.output
+
+    def steps(self, task: str) -> int:
+        """How many steps the training of a task has behind it, on whichever worker."""
+        checkpoints = [worker.clone.root / f"models/{task}.checkpoint" for worker in self.workers]
+        return sum(len(path.read_text().split()) for path in checkpoints if path.exists())
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +58,92 @@ def world(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_same_dvc_lock_as_a_local_run(world: World) -> None:
-    done = world.driver.pipeline(*TO_POOL, **world.server.environment)
+    done = world.pipeline()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert world.driver.lock == reproduced(world.driver, "local")
+    assert world.driver.lock == reproduced(world.driver)
+    events = world.driver.trace()
+    assert len(events) == len({event.stage for event in events}) == 9
+    for event in events:
+        elsewhere = event.stage.startswith("train")
+        assert (event.folder in ("first", "second")) == elsewhere, event
+
+
+def test_a_killed_worker_is_replaced(world: World) -> None:
+    world.change(seed=2)
+    world.driver.tell("pace", "1")
+    process = world.start("--targets", "distil@a-x")
+    wait_until(lambda: world.steps("a") >= 2, "the training is at its second step")
+    (event,) = [event for event in world.driver.trace() if event.stage == "train@a"]
+    (lost,) = [worker for worker in world.workers if worker.name == event.folder]
+    lost.kill()
+    world.driver.tell("pace", "0")
+    status, output = world.finished(process)
+    lost.start()
+    assert status == 0, output
+    assert "its worker was lost" in output
+    assert {event.folder for event in world.driver.trace() if event.stage == "train@a"} == {"first", "second"}
+    assert _entry(world.driver.lock, "train@a") == _entry(reproduced(world.driver, "distil@a-x"), "train@a")
+
+
+def test_the_server_is_restarted(world: World) -> None:
+    world.change(seed=3)
+    world.driver.tell("pace", "2")
+    process = world.start("--targets", "distil@a-x")
+    wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
+    world.server.kill()
+    world.server.start()
+    status, output = world.finished(process)
+    assert status == 0, output
+    assert "the Prefect server does not answer" in output
+    assert world.driver.started().count("train@a") == 1
+    assert _entry(world.driver.lock, "distil@a-x") == _entry(reproduced(world.driver, "distil@a-x"), "distil@a-x")
+
+
+def test_the_remote_is_away_for_a_while(world: World) -> None:
+    world.change(seed=4)
+    remote = world.driver.root.parent / "remote"
+    away = remote.with_name("away")
+    remote.rename(away)
+    remote.write_text("not a folder")  # DVC would make a folder
+    process = world.start("--targets", "train@a")
+    wait_until(lambda: "AwaitingRetry" in world.driver.output, "a transfer waits for another try")
+    remote.unlink()
+    away.rename(remote)
+    world.driver.tell("pace", "1")
+    wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
+    remote.rename(away)
+    remote.write_text("not a folder")
+    wait_until(lambda: world.driver.trace("end"), "the training is over")
+    time.sleep(4)  # the worker's first pushes fail
+    remote.unlink()
+    away.rename(remote)
+    status, output = world.finished(process)
+    assert status == 0, output
+    assert world.driver.started() == ["train@a"]
+
+
+def test_a_stage_fails_for_good(world: World) -> None:
+    world.change(seed=5)
+    world.driver.tell("fail-train@b")
+    done = world.pipeline()
+    assert done.returncode == 1
+    assert "train@b was told to fail" in done.stdout
+    assert "skipped: distil@b-x, distil@b-y, report" in done.stdout
+    assert {"distil@a-x", "distil@a-y"} <= set(world.driver.started())
+
+
+@pytest.mark.parametrize("name", ["train@a; touch pwned", "--force", "report/../x", ""])
+def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World, name: str) -> None:
+    revision = world.driver.check("git", "rev-parse", "HEAD").strip()
+    call = (
+        "import sys; from flows.stage import stage; "
+        f"state = stage({name!r}, {revision!r}, '', return_state=True); print(state.type.value, state.message)"
+    )
+    clone = world.workers[0].clone
+    done = clone.check(sys.executable, "-c", call, **world.server.environment)
+    assert done.splitlines()[-1] == f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}"
+    assert not (clone.root / "pwned").exists()
+
+
+def _entry(lock: str, stage: str) -> object:
+    return YAML(typ="safe").load(lock)["stages"][stage]

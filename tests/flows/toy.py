@@ -54,6 +54,17 @@ IGNORED = "/data\n/models\n/students\n/results\n"
 
 
 @dataclass(frozen=True)
+class Event:
+    """The start or the end of a stage's command: where, with which GPUs, when."""
+
+    stage: str
+    pid: int
+    folder: str
+    gpus: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Toy:
     """A clone of the toy project."""
 
@@ -119,18 +130,27 @@ class Toy:
         self.check("git", "push", "--quiet", "origin", "HEAD:main")
 
     @property
+    def output(self) -> str:
+        """What the pipeline in the background has printed so far."""
+        return (self.control / "output").read_text()
+
+    @property
     def lock(self) -> str:
         return (self.root / "dvc.lock").read_text()
 
+    def trace(self, what: str = "start") -> list["Event"]:
+        """The starts (or ends) of stages' commands, in order."""
+        trace = self.control / "trace"
+        lines = [line.split() for line in trace.read_text().splitlines()] if trace.exists() else []
+        return [
+            Event(stage, int(pid), folder, gpus, float(at))
+            for kind, stage, pid, folder, gpus, at in lines
+            if kind == what
+        ]
+
     def started(self) -> list[str]:
         """Names of the stages whose commands were started, in order."""
-        return [line.split()[0] for line in self._trace() if " ended " not in line]
-
-    def spans(self) -> dict[str, tuple[float, float, str]]:
-        """When each stage's command was started and ended, and its CUDA_VISIBLE_DEVICES."""
-        starts = {line.split()[0]: line.split()[2:] for line in self._trace() if " ended " not in line}
-        ends = {line.split()[0]: line.split()[2] for line in self._trace() if " ended " in line}
-        return {name: (float(starts[name][0]), float(ends[name]), starts[name][1]) for name in ends}
+        return [event.stage for event in self.trace()]
 
     def reset(self) -> None:
         """Forget what the control folder said and saw."""
@@ -139,10 +159,6 @@ class Toy:
 
     def tell(self, name: str, text: str = "") -> None:
         (self.control / name).write_text(text)
-
-    def _trace(self) -> list[str]:
-        trace = self.control / "trace"
-        return trace.read_text().splitlines() if trace.exists() else []
 
 
 def build(folder: Path) -> Toy:
@@ -165,12 +181,13 @@ def build(folder: Path) -> Toy:
     return toy
 
 
-def reproduced(toy: Toy, name: str) -> str:
+def reproduced(toy: Toy, *targets: str) -> str:
     """dvc.lock as `dvc repro` leaves it in a fresh clone."""
-    local = toy.clone(name)
-    local = Toy(local.root, toy.root.parent / f"{name}-control", toy.home)
+    name = f"local-{len(list(toy.root.parent.iterdir()))}"
+    clone = toy.clone(name)
+    local = Toy(clone.root, toy.root.parent / f"{name}-control", toy.home)
     local.control.mkdir()
-    local.check(sys.executable, "-m", "dvc", "repro", "--quiet")
+    local.check(sys.executable, "-m", "dvc", "repro", *targets)
     return local.lock
 
 

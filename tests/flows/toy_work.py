@@ -13,7 +13,8 @@ control = Path(os.environ["TOY_CONTROL"])
 stage = os.environ["DVC_STAGE"]
 kind, source, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 with (control / "trace").open("a") as trace:
-    trace.write(f"{stage} {os.getpid()} {time.time()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n")
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "-")
+    trace.write(f"start {stage} {os.getpid()} {Path.cwd().name} {gpus} {time.time()}\n")
 
 if (control / f"fail-{stage}").exists():
     sys.exit(f"{stage} was told to fail")
@@ -41,4 +42,4 @@ else:
     output.write_text(text.upper() + kind)
     print(f"{kind}: {len(text)} characters")
 with (control / "trace").open("a") as trace:
-    trace.write(f"{stage} ended {time.time()} -\n")
+    trace.write(f"end {stage} {os.getpid()} {Path.cwd().name} {gpus} {time.time()}\n")

@@ -38,9 +38,7 @@ def synthetic_pair(
         student_logits = logits + random.normal(0, noise, logits.shape)
         predictions[split] = (from_logits(logits, labels), from_logits(student_logits, labels))
         texts[split] = [f"{text} {row} of {split}" for row in range(rows)]
-    return make_pair(
-        task, student, predictions, texts, [f"class {index}" for index in range(classes)], protocol, kappa
-    )
+    return make_pair(task, student, predictions, texts, [f"class {index}" for index in range(classes)], protocol, kappa)
 
 
 def published_pair(task: str, student: str, protocol: str = "released") -> Pair:

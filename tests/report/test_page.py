@@ -39,9 +39,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return page(
-        [synthetic_pair(text=HOSTILE), synthetic_pair(student="S_3L", noise=0.02)], SETTINGS, VERSIONS
-    )
+    return page([synthetic_pair(text=HOSTILE), synthetic_pair(student="S_3L", noise=0.02)], SETTINGS, VERSIONS)
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(html: str) -> None:
@@ -65,9 +63,7 @@ def test_the_page_is_well_formed_and_accessible(html: str) -> None:
     assert len({picture["alt"] for picture in pictures}) == len(pictures)
     identifiers = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(set(identifiers)) == len(identifiers)
-    targets = {
-        value for _, a in outline.tags for name, value in a.items() if name in ("href", "aria-labelledby")
-    }
+    targets = {value for _, a in outline.tags for name, value in a.items() if name in ("href", "aria-labelledby")}
     assert {target.removeprefix("#") for target in targets} <= set(identifiers)
     assert all("scope" in attributes for tag, attributes in outline.tags if tag == "th")
 

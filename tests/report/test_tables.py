@@ -21,9 +21,7 @@ def test_the_verdict_table_holds_the_metrics_and_the_verdict() -> None:
     assert table[["task", "student", "split"]].to_numpy().tolist() == [
         [pair.task, pair.student, split] for pair in PAIRS for split in ("Tr", "dev")
     ]
-    assert table["sigma"].tolist() == [
-        pair.metrics[split]["sigma"] for pair in PAIRS for split in ("train", "dev")
-    ]
+    assert table["sigma"].tolist() == [pair.metrics[split]["sigma"] for pair in PAIRS for split in ("train", "dev")]
     assert table["verdict"].tolist() == ["holds", "holds", "fails", "fails", "fails", "fails"]
     assert (table["verdict"] == table["sigma"].le(0.05).map({True: "holds", False: "fails"})).all()
 
@@ -71,9 +69,7 @@ def test_table2_has_a_column_a_student_and_a_dash_where_one_was_not_run() -> Non
 
 def test_markdown_and_latex_escape_and_hold_every_cell() -> None:
     table = pd.DataFrame({"task": ["a|b_c & 5 %"], "split": ["Tr"], "σ x": ["–"]})
-    assert (
-        tables.markdown(table) == "| task | split | σ x |\n| :-- | :-- | --: |\n| a\\|b_c & 5 % | Tr | – |\n"
-    )
+    assert tables.markdown(table) == "| task | split | σ x |\n| :-- | :-- | --: |\n| a\\|b_c & 5 % | Tr | – |\n"
     latex = tables.latex(table)
     assert r"\begin{tabular}{llr}" in latex and r"task & split & $\sigma$ x \\" in latex
     assert r"a|b\_c \& 5 \% & Tr & -- \\" in latex

@@ -168,9 +168,7 @@ def test_properties(
 ) -> None:
     """Originals first; variants differ in replaceable words only, by their candidates; none twice."""
     table = pd.DataFrame({"text": texts, "label": range(10, 10 + len(texts))})
-    made = augmented(
-        table, tokenizer, variants=variants, candidates=candidates, probability=probability, seed=seed
-    )
+    made = augmented(table, tokenizer, variants=variants, candidates=candidates, probability=probability, seed=seed)
     assert made["origin"].is_monotonic_increasing and set(made["origin"]) == set(range(len(texts)))
     assert (made["label"] == made["origin"] + 10).all()
     for origin, rows in made.groupby("origin")["text"]:
@@ -187,9 +185,7 @@ def test_properties(
             assert all(other.split(" ")[index] in near[words[index]] for index in changed)
 
 
-def test_result_depends_neither_on_batches_nor_on_workers(
-    tokenizer: BertTokenizerFast, masked_lm: MaskedLM
-) -> None:
+def test_result_depends_neither_on_batches_nor_on_workers(tokenizer: BertTokenizerFast, masked_lm: MaskedLM) -> None:
     table = sentences(40, pair=True)
     one = augmented(table, tokenizer, masked_lm=masked_lm, batch_size=40, workers=1)
     assert len(one) > 200
@@ -290,18 +286,14 @@ print(peak[1] - peak[0], pd.read_parquet(folder / "out.parquet").memory_usage(de
 def test_real_rows_with_the_real_masked_lm(tmp_path: Path) -> None:
     """Rows of RTE: candidates are known words; batches of 1, 4 and 12 rows and 1 or 2 workers agree."""
     masked_lm = MaskedLM(SHARED / "models" / "mlm-tiny")
-    glove = "".join(
-        f"{word} {x} {1 - x}\n" for word, x in [("saddam", 0.1), ("iraqi", 0.2), ("sarkozy", 0.9)]
-    )
+    glove = "".join(f"{word} {x} {1 - x}\n" for word, x in [("saddam", 0.1), ("iraqi", 0.2), ("sarkozy", 0.9)])
     (tmp_path / "glove.txt").write_text(glove)
     convert(tmp_path / "glove.txt", tmp_path / "vectors")
     vectors = load_vectors(tmp_path / "vectors")
     rte = pd.read_csv(SHARED / "glue" / "RTE" / "train.tsv", sep="\t", quoting=3, nrows=12)
     table = rte.rename(columns={"sentence1": "text", "sentence2": "text_pair"}).assign(label=0)
     made = [
-        augmented(
-            table, masked_lm.tokenizer, vectors=vectors, masked_lm=masked_lm, batch_size=size, workers=workers
-        )
+        augmented(table, masked_lm.tokenizer, vectors=vectors, masked_lm=masked_lm, batch_size=size, workers=workers)
         for size, workers in [(1, 1), (4, 2), (12, 1)]
     ]
     pd.testing.assert_frame_equal(made[0], made[1])

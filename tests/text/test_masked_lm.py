@@ -42,9 +42,7 @@ def plain(folder: Path, sentence: str, position: int) -> tuple[np.ndarray, BertT
         return model(**ids).logits[0, position + 1].numpy(), tokenizer
 
 
-def assert_likeliest(
-    candidates: list[str], logits: np.ndarray, tokenizer: BertTokenizerFast, count: int
-) -> None:
+def assert_likeliest(candidates: list[str], logits: np.ndarray, tokenizer: BertTokenizerFast, count: int) -> None:
     """`candidates` are the `count` highest logits in order, less continuations and special tokens."""
     top = np.argsort(-logits, kind="stable")[:count]
     tokens = tokenizer.convert_ids_to_tokens(top.tolist())

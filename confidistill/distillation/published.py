@@ -1,0 +1,83 @@
+"""Students published by the TinyBERT authors: their parameter names, mapped onto ours."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, BertConfig, BertModel
+
+from confidistill.distillation.student import Student, StudentShape, check_heads, write_student
+from confidistill.errors import UserError
+from confidistill.text.tokens import load_tokenizer
+
+PROJECTION = "fit_dense."
+# Heads of pretraining and of a task: known, and no part of a general student.
+HEADS = ("cls.", "classifier.")
+BUFFERS = ("embeddings.position_ids",)
+
+
+def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: StudentShape) -> None:
+    """Write the student that `folder` holds in TinyBERT's form (model.safetensors, config.json) to `output`.
+
+    The tokenizer is the teacher's: both use the same vocabulary.
+
+    Raises:
+        UserError: weights are there as a pickle only, are not of `shape`, or a key is unexpected or missing.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.exists():
+        pickled = sorted(path.name for path in folder.glob("*.bin"))
+        hint = (
+            f"it has {pickled[0]}, a pickle, which can run code when it is read: convert it where you trust it, with "
+            "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')"
+            if pickled
+            else "put the weights there"
+        )
+        raise UserError(f"{weights}: no such file: {hint}")
+    try:
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise UserError(f"{weights}: not a safetensors file: {error}") from None
+    config = AutoConfig.from_pretrained(teacher)
+    check_heads(config, shape.attention_heads)
+    student = student_of(state, config, shape, str(weights))
+    write_student(student, load_tokenizer(teacher), output)
+
+
+def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentShape, name: str) -> Student:
+    """A student of `shape` with the weights of `state`, in TinyBERT's names.
+
+    `bert.` before a name is optional, LayerNorm's gamma and beta are weight and bias, `fit_dense` is the projection,
+    and heads are left out. `name` is what errors call the weights.
+
+    Raises:
+        UserError: a key is unexpected, missing, or of another size.
+    """
+    config = BertConfig(**teacher.to_dict())
+    config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden_size
+    config.intermediate_size, config.num_attention_heads = shape.intermediate_size, shape.attention_heads
+    student = Student(BertModel(config), teacher.hidden_size)
+    mapped = {_mapped(key): tensor for key, tensor in state.items() if not key.startswith(HEADS)}
+    mapped = {key: tensor for key, tensor in mapped.items() if not key.endswith(BUFFERS)}
+    expected = student.state_dict()
+    for problem, keys in (("unexpected", mapped.keys() - expected), ("missing", expected.keys() - mapped)):
+        if keys:
+            raise UserError(f"{name}: {problem} key {min(keys)!r} ({len(keys)} in all): is it a student of this shape?")
+    for key, tensor in mapped.items():
+        if tensor.shape != expected[key].shape:
+            raise UserError(
+                f"{name}: {key!r} has shape {tuple(tensor.shape)}, the student needs {tuple(expected[key].shape)}"
+            )
+    student.load_state_dict(mapped)
+    return student
+
+
+def _mapped(key: str) -> str:
+    """Our name of a parameter: projection.weight, encoder.<BertModel's name>."""
+    if key.startswith(PROJECTION):
+        return f"projection.{key.removeprefix(PROJECTION)}"
+    key = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))
+    return f"encoder.{key.removeprefix('bert.')}"
