@@ -41,9 +41,7 @@ def unchanged_draws(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path, help="Parquet table with text, [text_pair], label")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--vectors", type=Path, required=True)
@@ -73,8 +71,7 @@ def main() -> None:
     seconds = time.perf_counter() - began
     columns = [column for column in ("text", "text_pair") if column in table]
     kept = sum(
-        unchanged_draws(table[column], tokenizer, arguments.variants, arguments.probability)
-        for column in columns
+        unchanged_draws(table[column], tokenizer, arguments.variants, arguments.probability) for column in columns
     )
     result = {
         "train": len(table),
