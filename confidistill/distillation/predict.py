@@ -6,11 +6,27 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from confidistill.distillation.data import Examples, collator
+from confidistill.errors import UserError
 from confidistill.progress import progress
 from confidistill.text.tokens import load_tokenizer
+
+
+def class_names(model: Path) -> list[str]:
+    """The classifier's class names, in the order of its logits.
+
+    Raises:
+        UserError: the folder holds no classifier in safetensors.
+    """
+    for name in ("config.json", "model.safetensors"):
+        if not (model / name).is_file():
+            raise UserError(
+                f"{model / name}: no such file: give the folder of a Hugging Face classifier in safetensors"
+            )
+    names = AutoConfig.from_pretrained(model).id2label
+    return [str(names[index]) for index in sorted(names)]
 
 
 def predict_logits(model: Path, table: pd.DataFrame, *, max_length: int, batch_size: int = 64) -> np.ndarray:

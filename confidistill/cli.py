@@ -1,0 +1,190 @@
+"""The command line: check two prediction files, compare two models, audit a folder of predictions.
+
+The commands that know of the pipeline (use, report, doctor, ...) come from the packages above the library, through the
+entry-point group `confidistill.commands`, so that imports run downward.
+"""
+
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from confidistill.confidence.certificate import judge, measure
+from confidistill.confidence.predictions import Predictions, from_logits, read_pair
+from confidistill.errors import UserError, exits_cleanly
+from confidistill.files import atomic_file
+
+PLUGINS = "confidistill.commands"
+SPLIT = "train"  # what the property is judged on; here, whatever file was given
+Protocol = Annotated[str, typer.Option(help="Which reading of delta and sigma judges: definition or released.")]
+Kappa = Annotated[float, typer.Option(help="The property holds where sigma <= kappa.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")]
+Plot = Annotated[Path | None, typer.Option(help="Draw the three densities to this .png or .svg file.")]
+
+
+class _Commands(TyperGroup):
+    """Commands of this module, then those of the entry-point group, imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(entry.name for entry in entry_points(group=PLUGINS))]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if command := super().get_command(ctx, cmd_name):
+            return command
+        for entry in entry_points(group=PLUGINS, name=cmd_name):
+            plugin = typer.Typer()
+            plugin.command(cmd_name)(entry.load())
+            return typer.main.get_command(plugin)
+        return None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Is the small model as sure as the big one, input by input?",
+)
+
+
+@app.command()
+def check(
+    teacher: Annotated[Path, typer.Argument(help="Predictions: p0..pK or logit0..logitK, and label.")],
+    student: Annotated[Path, typer.Argument(help="The student's, for the same rows in the same order.")],
+    protocol: Protocol = "definition",
+    kappa: Kappa = 0.05,
+    json_file: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Judge two prediction files (CSV or Parquet). Exit 0: the property holds, 1: it fails, 2: unusable input."""
+    _known(protocol, kappa)
+    _judge(*read_pair(teacher, student), protocol, kappa, json_file, plot, names=(str(teacher), str(student)))
+
+
+@app.command()
+def compare(
+    teacher: Annotated[Path, typer.Option(help="Folder of a Hugging Face sequence classifier.")],
+    student: Annotated[Path, typer.Option(help="Folder of another, with the same classes.")],
+    data: Annotated[Path, typer.Option(help="Your table: CSV, TSV, JSON lines or Parquet.")],
+    text: Annotated[str, typer.Option(help="Its text column.")],
+    label: Annotated[str, typer.Option(help="Its label column: class names or ids.")],
+    text_pair: Annotated[str | None, typer.Option(help="Its second text column, for pair tasks.")] = None,
+    max_length: Annotated[int, typer.Option(min=2, help="Longest input in tokens.")] = 128,
+    protocol: Protocol = "definition",
+    kappa: Kappa = 0.05,
+    json_file: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Judge two models on your own table. Exit codes as of `check`."""
+    _known(protocol, kappa)
+    from confidistill.distillation.predict import class_names, predict_logits
+    from confidistill.text.table import encode_labels, read_table
+
+    names = class_names(teacher)
+    if (other := class_names(student)) != names:
+        raise UserError(f"{teacher} has the classes {', '.join(names)}, {student} has {', '.join(other)}")
+    table = read_table(data, text=text, text_pair=text_pair, label=label)
+    ids = [str(index) for index in range(len(names))]
+    table = encode_labels(table, ids if set(table["label"]) <= set(ids) else names, data)
+    both = [
+        from_logits(predict_logits(model, table, max_length=max_length), table["label"].to_numpy())
+        for model in (teacher, student)
+    ]
+    _judge(both[0], both[1], protocol, kappa, json_file, plot, names=(str(teacher), str(student)))
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="<TASK>/{teacher,student-...}/{train,dev}.csv")],
+    protocol: Protocol = "definition",
+    kappa: Kappa = 0.05,
+    output: Annotated[Path | None, typer.Option(help="Write the table here: .csv, .md or .json.")] = None,
+) -> None:
+    """Tabulate a folder of teachers' and students' predictions: every pair, both protocols, verdicts."""
+    _known(protocol, kappa)
+    from confidistill.report.audit import audit_folder, render, write
+
+    table = audit_folder(folder, protocol=protocol, kappa=kappa)
+    print(render(table, protocol, kappa))
+    if output:
+        write(table, output)
+
+
+@exits_cleanly
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _known(protocol: str, kappa: float) -> None:
+    if protocol not in ("definition", "released"):
+        raise UserError(f"unknown protocol {protocol!r}: use definition or released")
+    if not kappa > 0:
+        raise UserError(f"kappa must be positive, not {kappa:g}")
+
+
+def _judge(
+    teacher: Predictions,
+    student: Predictions,
+    protocol: Any,
+    kappa: float,
+    json_file: Path | None,
+    plot: Path | None,
+    names: tuple[str, str],
+) -> None:
+    measured = measure(teacher, student)
+    holds = judge(measured, protocol, kappa)
+    verdict = {"holds": holds, "protocol": protocol, "kappa": kappa}
+    if plot:
+        _plot(teacher, student, {SPLIT: measured} | verdict, plot)
+    if json_file:
+        with atomic_file(json_file) as path:
+            path.write_text(json.dumps(measured | verdict, indent=2) + "\n")
+    print(_text(measured, protocol, kappa, holds, names))
+    raise typer.Exit(0 if holds else 1)
+
+
+def _plot(teacher: Predictions, student: Predictions, metrics: dict[str, Any], path: Path) -> None:
+    from confidistill.report.figures import figure2, rendered
+    from confidistill.report.pair import Pair
+
+    if path.suffix not in (".png", ".svg"):
+        raise UserError(f"{path}: a plot is a .png or .svg file")
+    pair = Pair("", "", metrics, {SPLIT: (teacher, student)}, {}, [])
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(rendered(figure2(pair, SPLIT), path.suffix.removeprefix(".")))
+
+
+def _text(measured: dict[str, Any], protocol: str, kappa: float, holds: bool, names: tuple[str, str]) -> str:
+    def interval(name: str) -> str:
+        return f"{measured[name]:.4f}  [{measured[f'{name}_low']:.4f}, {measured[f'{name}_high']:.4f}]"
+
+    rows = [
+        ("teacher", names[0]),
+        ("student", names[1]),
+        ("examples", f"{measured['examples']:,}, majority class {measured['majority']:.2%}"),
+        ("accuracy", f"{measured['accuracy_teacher']:.2%} -> {measured['accuracy_student']:.2%}"),
+        ("ECE, stacked, 10 bins", f"{measured['ece_teacher']:.2%} -> {measured['ece_student']:.2%}"),
+        (
+            "ECE, top label, 15 bins",
+            f"{measured['ece_top_label_teacher']:.2%} -> {measured['ece_top_label_student']:.2%}",
+        ),
+        ("agreement", f"{measured['agreement']:.2%}"),
+        ("KL(teacher || student)", f"{measured['predictive_kl']:.4f} nats"),
+        ("sigma, definition", f"{interval('sigma')}  95 %"),
+        ("sigma, released", f"{interval('sigma_released')}  95 %"),
+        ("sigma, max confidence", f"{measured['sigma_max_confidence']:.4f}  (never judged by)"),
+        ("bounds on sigma", f"Pinsker {measured['bound_pinsker']:.4f}, tight {measured['bound_tight']:.4f}, "
+                            f"paper {measured['bound_paper']:.4f}"),
+    ]  # fmt: skip
+    sign = "<=" if holds else ">"
+    value = measured["sigma" if protocol == "definition" else "sigma_released"]
+    verdict = f"{'HOLDS' if holds else 'FAILS'}: sigma {value:.4f} {sign} kappa {kappa:g} (protocol {protocol})"
+    return "\n".join([*(f"{name:<24}{value}" for name, value in rows), verdict])
+
+
+if __name__ == "__main__":
+    main()
