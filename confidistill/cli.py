@@ -7,11 +7,12 @@ entry-point group `confidistill.commands`, so that imports run downward.
 import json
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
 
+from confidistill.confidence import certificate
 from confidistill.confidence.certificate import judge, measure
 from confidistill.confidence.predictions import Predictions, from_logits, read_pair
 from confidistill.errors import UserError, exits_cleanly
@@ -60,8 +61,8 @@ def check(
     plot: Plot = None,
 ) -> None:
     """Judge two prediction files (CSV or Parquet). Exit 0: the property holds, 1: it fails, 2: unusable input."""
-    _known(protocol, kappa)
-    _judge(*read_pair(teacher, student), protocol, kappa, json_file, plot, names=(str(teacher), str(student)))
+    judged_by = _known(protocol, kappa)
+    _judge(*read_pair(teacher, student), judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
 
 
 @app.command()
@@ -79,7 +80,7 @@ def compare(
     plot: Plot = None,
 ) -> None:
     """Judge two models on your own table. Exit codes as of `check`."""
-    _known(protocol, kappa)
+    judged_by = _known(protocol, kappa)
     from confidistill.distillation.predict import class_names, predict_logits
     from confidistill.text.table import encode_labels, read_table
 
@@ -93,7 +94,7 @@ def compare(
         from_logits(predict_logits(model, table, max_length=max_length), table["label"].to_numpy())
         for model in (teacher, student)
     ]
-    _judge(both[0], both[1], protocol, kappa, json_file, plot, names=(str(teacher), str(student)))
+    _judge(both[0], both[1], judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
 
 
 @app.command()
@@ -104,11 +105,11 @@ def audit(
     output: Annotated[Path | None, typer.Option(help="Write the table here: .csv, .md or .json.")] = None,
 ) -> None:
     """Tabulate a folder of teachers' and students' predictions: every pair, both protocols, verdicts."""
-    _known(protocol, kappa)
+    judged_by = _known(protocol, kappa)
     from confidistill.report.audit import audit_folder, render, write
 
-    table = audit_folder(folder, protocol=protocol, kappa=kappa)
-    print(render(table, protocol, kappa))
+    table = audit_folder(folder, protocol=judged_by, kappa=kappa)
+    print(render(table, judged_by, kappa))
     if output:
         write(table, output)
 
@@ -119,17 +120,20 @@ def main() -> None:
     app()
 
 
-def _known(protocol: str, kappa: float) -> None:
-    if protocol not in ("definition", "released"):
-        raise UserError(f"unknown protocol {protocol!r}: use definition or released")
+def _known(protocol: str, kappa: float) -> certificate.Protocol:
+    """The protocol, if there is one of that name and kappa can judge."""
     if not kappa > 0:
         raise UserError(f"kappa must be positive, not {kappa:g}")
+    for name in get_args(certificate.Protocol):
+        if name == protocol:
+            return name
+    raise UserError(f"unknown protocol {protocol!r}: use {' or '.join(get_args(certificate.Protocol))}")
 
 
 def _judge(
     teacher: Predictions,
     student: Predictions,
-    protocol: Any,
+    protocol: certificate.Protocol,
     kappa: float,
     json_file: Path | None,
     plot: Path | None,

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from confidistill.text.augmentation import write_augmented
-from confidistill.text.masked_lm import MaskedLM
 from confidistill.text.tokens import load_tokenizer
 from confidistill.text.vectors import load_vectors
 from tasks.command import stage
@@ -15,12 +14,17 @@ from tasks.params import Params
 @stage
 def main(params: Params, task: str) -> None:
     settings = params.augment[task]
+    masked_lm = None
+    if params.models.mlm:
+        from confidistill.text.masked_lm import MaskedLM
+
+        masked_lm = MaskedLM(Path("models/mlm"))
     write_augmented(
         pd.read_parquet(f"data/raw/{task}/train.parquet"),
         Path(f"data/augmented/{task}.parquet"),
         tokenizer=load_tokenizer(Path("models/base")),
         vectors=load_vectors(Path("data/vectors")),
-        masked_lm=MaskedLM(Path("models/mlm")) if params.models.mlm else None,
+        masked_lm=masked_lm,
         **settings.model_dump(),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from confidistill.confidence.certificate import SIGMA, Protocol, judge, measure
+from confidistill.confidence.certificate import Protocol, judge, measure
 from confidistill.confidence.predictions import read_pair
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
@@ -14,6 +14,7 @@ from confidistill.report.tables import decimals, markdown, percent
 
 TEACHER, STUDENT, TUNED = "teacher", "student-", "-tuned"
 SPLITS = ("train", "dev")
+PROTOCOLS: tuple[Protocol, ...] = ("definition", "released")
 GUARD = 0.01  # a tuned student may lose less than this share of accuracy against the untuned one
 MEASURES = (
     "accuracy_teacher",
@@ -55,9 +56,9 @@ def _task_rows(task: Path, protocol: Protocol, kappa: float) -> list[dict[str, A
     rows = []
     for (student, split), values in measured.items():
         holds = judge(measured[student, "train"], protocol, kappa)
-        row = {"task": task.name, "student": student.removeprefix(STUDENT), "split": split_name(split)}
+        row: dict[str, Any] = {"task": task.name, "student": student.removeprefix(STUDENT), "split": split_name(split)}
         row |= {name: values[name] for name in MEASURES}
-        row |= {f"holds_{name}": judge(measured[student, "train"], name, kappa) for name in SIGMA}
+        row |= {f"holds_{name}": judge(measured[student, "train"], name, kappa) for name in PROTOCOLS}
         row |= {"verdict": verdict(holds), "accuracy_change": None, "guard": None}
         untuned = student.removesuffix(TUNED)
         if untuned != student and (untuned, split) in measured:
@@ -81,7 +82,7 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
     shown["student acc / ECE"] = [_both(row, "student") for row in table.to_dict("records")]
     shown["σ definition"] = table["sigma"].map(decimals)
     shown["σ released"] = table["sigma_released"].map(decimals)
-    for name in SIGMA:
+    for name in PROTOCOLS:
         shown[f"by {name}"] = [verdict(holds) for holds in table[f"holds_{name}"]]
     shown["accuracy against untuned"] = [
         "" if pd.isna(change) else f"{100 * change:+.1f} points, {'kept' if guard else 'LOST'}"

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, BertForMaskedLM
 
 from confidistill.errors import UserError
+from confidistill.progress import quieten_transformers
 from confidistill.text.ranking import highest
 from confidistill.text.tokens import load_tokenizer
 
@@ -30,6 +31,7 @@ class MaskedLM:
             raise UserError(f"{folder}: a {kind} model: the augmentation needs a BERT masked language model")
         if not list(folder.glob("*.safetensors")):
             raise UserError(f"{folder}: no weights in safetensors format")
+        quieten_transformers()
         load: Any = BertForMaskedLM.from_pretrained  # typed as if output_loading_info were always False
         model, loaded = load(folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
         if loaded["missing_keys"]:
