@@ -97,10 +97,10 @@ def test_a_missing_key_is_named(tmp_path, content, key):
         load(write(tmp_path, content))
 
 
-def test_scientific_notation_is_read_as_dvc_reads_it(tmp_path, content):
-    text = write(tmp_path, content).read_text().replace("5.0e-05", "5e-5")
-    (tmp_path / "params.yaml").write_text(text)
-    assert "5e-5" in text
+def test_scientific_notation_is_read_as_dvc_reads_it(tmp_path):
+    text = (ROOT / "profiles" / "quickstart.yaml").read_text()
+    assert "learning_rate: 5.0e-5" in text
+    (tmp_path / "params.yaml").write_text(text.replace("learning_rate: 5.0e-5", "learning_rate: 5e-5"))
     assert load(tmp_path / "params.yaml").teacher.learning_rate == 5e-5
 
 
