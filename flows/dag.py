@@ -55,7 +55,9 @@ def changed(stages: Iterable[str]) -> set[str]:
     """Those of `stages` whose command, parameters, dependencies or outputs are not what dvc.lock has."""
     wanted = set(stages)
     with _repo() as repo, repo.lock:
-        return {stage.addressing for stage in repo.index.stages if stage.addressing in wanted and stage.changed()}
+        return {
+            stage.addressing for stage in repo.index.stages if stage.addressing in wanted and stage.changed()
+        }
 
 
 def inputs(name: str) -> list[str]:
@@ -75,7 +77,9 @@ def inputs(name: str) -> list[str]:
         for needed in repo.index.graph.successors(stage):
             for out in needed.outs:
                 for dep in stage.deps:
-                    if not repo.fs.isin_or_eq(out.fs_path, dep.fs_path) and not repo.fs.isin(dep.fs_path, out.fs_path):
+                    if not repo.fs.isin_or_eq(out.fs_path, dep.fs_path) and not repo.fs.isin(
+                        dep.fs_path, out.fs_path
+                    ):
                         continue
                     if not out.use_cache:
                         raise UserError(
@@ -91,6 +95,14 @@ def read_lock() -> str:
     """The text of dvc.lock, never half-written."""
     with _repo() as repo, repo.lock:
         return LOCK.read_text() if LOCK.exists() else ""
+
+
+def write_lock(text: str) -> None:
+    """Make dvc.lock what a driver's is; no text: there is none yet."""
+    if text:
+        LOCK.write_text(text)
+    else:
+        LOCK.unlink(missing_ok=True)
 
 
 def order_lock(before: list[str], plan: Iterable[str]) -> None:
@@ -121,15 +133,17 @@ def lock_entries() -> list[str]:
 
 @contextmanager
 def _repo() -> Iterator["Repo"]:
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
         with Repo(_wait_for_lock=True) as repo:
             yield repo
+    except NotDvcRepoError:
+        where = f"{Path.cwd()} is not a DVC repository"
+        raise UserError(f"{where}: run in the root of a git clone of the project") from None
     except DvcException as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"{first_line}: run in the root of a git clone of the project") from None
+        raise UserError(" ".join(str(error).split())) from None
 
 
 def _find(repo: "Repo", name: str) -> "dvc.stage.Stage":

@@ -88,7 +88,9 @@ def own_clone(what: str) -> Iterator[None]:
             owner = file.read().strip()
             pid = owner.rpartition(" ")[2]
             if pid.isdigit() and psutil.pid_exists(int(pid)):
-                raise UserError(f"{owner} is at work in this clone: wait for its end, or use a clone of its own")
+                raise UserError(
+                    f"{owner} is at work in this clone: wait for its end, or use a clone of its own"
+                )
             print(
                 "waiting for the stage that a killed run left at work in this clone",
                 file=sys.stderr,
@@ -116,7 +118,9 @@ def _try_lock(descriptor: int) -> bool:
 def _environment() -> dict[str, str]:
     """Ours without what is Prefect's, credentials among it, and with this Python first on the path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
 

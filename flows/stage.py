@@ -103,7 +103,9 @@ def fetch_revision(revision: str) -> None:
         if _git("fetch", "--quiet", "origin"):
             raise StageError("git fetch origin has failed")
         if _git("cat-file", "-e", commit):
-            raise UserError(f"origin has no revision {revision}: `git push` it before it can run on a work pool")
+            raise UserError(
+                f"origin has no revision {revision}: `git push` it before it can run on a work pool"
+            )
     if _git("checkout", "--quiet", "--force", "--detach", revision):
         raise StageError(f"git checkout {revision} has failed")
 
@@ -138,7 +140,7 @@ def stage(name: str, revision: str, lock: str, force: bool = False, patience: in
             raise UserError(f"{revision!r} is no commit: 40 hexadecimal digits are")
         with processes.own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
             fetch_revision(revision)
-            dag.LOCK.write_text(lock)
+            dag.write_lock(lock)
             if name not in dag.names():
                 raise UserError(f"refused: dvc.yaml of {revision} defines no stage {name!r}")
             pull_inputs(dag.inputs(name))
@@ -194,5 +196,7 @@ def _git(*arguments: str) -> int:
 
 def _reason(name: str, status: int, lines: list[str]) -> str:
     """One line that says why: what the stage's own command printed last, before DVC's summary."""
-    said = [line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))]
+    said = [
+        line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))
+    ]
     return f"{name}: exit status {status}: {said[-1] if said else 'it printed nothing'}"

@@ -1,5 +1,6 @@
 """Real processes for the tests of the flows: a Prefect server on a free loopback port, workers, clones."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -47,7 +49,10 @@ class Server:
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "server", "start"],
-                env=os.environ | self.environment | self.database | {"PREFECT_SERVER_API_PORT": str(self.port)},
+                env=os.environ
+                | self.environment
+                | self.database
+                | {"PREFECT_SERVER_API_PORT": str(self.port)},
                 stdout=log,
                 stderr=log,
             )
@@ -70,6 +75,34 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def flow_run(self, name: str) -> Any:
+        """The last flow run of that name."""
+        found = self._ask(
+            "flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"}
+        )
+        return found[0]
+
+    def task_runs(self, flow_run: str) -> dict[str, Any]:
+        """The task runs of a flow run, by name."""
+        found = self._ask("task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
+        return {run["name"]: run for run in found}
+
+    def artifacts(self, flow_run: str) -> dict[str, Any]:
+        """The artifacts of a flow run, by key."""
+        found = self._ask("artifacts/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
+        return {artifact["key"]: artifact for artifact in found}
+
+    def log(self, flow_run: str) -> str:
+        """What a flow run and its tasks have logged."""
+        found = self._ask("logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
+        return "\n".join(line["message"] for line in found)
+
+    def _ask(self, path: str, question: dict[str, Any]) -> Any:
+        request = urllib.request.Request(
+            f"{self.url}/{path}", json.dumps(question).encode(), {"Content-Type": "application/json"}
+        )
+        return json.load(urllib.request.urlopen(request, timeout=30))
+
     def _answers(self) -> bool:
         assert self._process and self._process.poll() is None, (self.home / "server.log").read_text()[-2000:]
         try:
@@ -84,12 +117,15 @@ class Worker:
     def __init__(self, name: str, server: Server, clone: Toy) -> None:
         self.name = name
         self.clone = clone
+        self.log = clone.root.parent / f"{name}.log"
         self._server = server
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environment = self.clone.environment(**self._server.environment, CONFIDISTILL_CLONE=str(self.clone.root))
-        with (self.clone.control.parent / f"{self.name}.log").open("ab") as log:
+        environment = self.clone.environment(
+            **self._server.environment, CONFIDISTILL_CLONE=str(self.clone.root)
+        )
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     sys.executable,

@@ -2,18 +2,19 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.flows.conftest import Server, Worker
+from tests.flows.conftest import Server, Worker, kill_tree
 from tests.flows.toy import PARAMS, Toy, build, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 TO_POOL = ("--gpu-pool", "gpu", "--patience", "12")
+TRIED_IN_VAIN = "Task run failed with exception: StageError"
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,51 @@ class World:
     def change(self, seed: int) -> None:
         """A new revision in which both train stages are stale; the control folder is empty."""
         self.driver.reset()
+        for worker in self.workers:
+            (worker.clone.root / "models/a.checkpoint").unlink(missing_ok=True)
         self.driver.commit(params__yaml=PARAMS.replace("seed: 1", f"seed: {seed}"))
 
     def pipeline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.driver.pipeline(*TO_POOL, *arguments, **self.server.environment)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return self.driver.start(*TO_POOL, *arguments, **self.server.environment)
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A pipeline in the background, killed if the test fails; its output is then shown."""
+        process = self.driver.start(*TO_POOL, *arguments, **self.server.environment)
+        try:
+            yield process
+        except BaseException:
+            kill_tree(process.pid)
+            process.wait()
+            print(self.log())
+            raise
 
     def finished(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         """Exit status and output of a pipeline that was started."""
         return process.wait(180), self.driver.output
+
+    def log(self) -> str:
+        """What the pipeline in the background and the workers have printed so far."""
+        return self.driver.output + "".join(worker.log.read_text() for worker in self.workers)
+
+    @contextmanager
+    def remote_away(self) -> Iterator[Callable[[], None]]:
+        """Nobody reaches the DVC remote before the function is called."""
+        remote = self.driver.root.parent / "remote"
+        away = remote.with_name("away")
+        remote.mkdir(exist_ok=True)
+        remote.rename(away)
+        remote.write_text("not a folder")  # where there is nothing, DVC would make one
+
+        def comes_back() -> None:
+            if away.exists():
+                remote.unlink()
+                away.rename(remote)
+
+        try:
+            yield comes_back
+        finally:
+            comes_back()
 
     def steps(self, task: str) -> int:
         """How many steps the training of a task has behind it, on whichever worker."""
@@ -71,13 +106,13 @@ def test_same_dvc_lock_as_a_local_run(world: World) -> None:
 def test_a_killed_worker_is_replaced(world: World) -> None:
     world.change(seed=2)
     world.driver.tell("pace", "1")
-    process = world.start("--targets", "distil@a-x")
-    wait_until(lambda: world.steps("a") >= 2, "the training is at its second step")
-    (event,) = [event for event in world.driver.trace() if event.stage == "train@a"]
-    (lost,) = [worker for worker in world.workers if worker.name == event.folder]
-    lost.kill()
-    world.driver.tell("pace", "0")
-    status, output = world.finished(process)
+    with world.start("--targets", "distil@a-x") as process:
+        wait_until(lambda: world.steps("a") >= 2, "the training is at its second step")
+        (event,) = [event for event in world.driver.trace() if event.stage == "train@a"]
+        (lost,) = [worker for worker in world.workers if worker.name == event.folder]
+        lost.kill()
+        world.driver.tell("pace", "0")
+        status, output = world.finished(process)
     lost.start()
     assert status == 0, output
     assert "its worker was lost" in output
@@ -88,38 +123,32 @@ def test_a_killed_worker_is_replaced(world: World) -> None:
 def test_the_server_is_restarted(world: World) -> None:
     world.change(seed=3)
     world.driver.tell("pace", "2")
-    process = world.start("--targets", "distil@a-x")
-    wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
-    world.server.kill()
-    world.server.start()
-    status, output = world.finished(process)
+    with world.start("--targets", "distil@a-x") as process:
+        wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
+        world.server.kill()
+        world.server.start()
+        status, output = world.finished(process)
     assert status == 0, output
-    assert "the Prefect server does not answer" in output
     assert world.driver.started().count("train@a") == 1
-    assert _entry(world.driver.lock, "distil@a-x") == _entry(reproduced(world.driver, "distil@a-x"), "distil@a-x")
+    assert _entry(world.driver.lock, "distil@a-x") == _entry(
+        reproduced(world.driver, "distil@a-x"), "distil@a-x"
+    )
 
 
 def test_the_remote_is_away_for_a_while(world: World) -> None:
     world.change(seed=4)
-    remote = world.driver.root.parent / "remote"
-    away = remote.with_name("away")
-    remote.rename(away)
-    remote.write_text("not a folder")  # DVC would make a folder
-    process = world.start("--targets", "train@a")
-    wait_until(lambda: "AwaitingRetry" in world.driver.output, "a transfer waits for another try")
-    remote.unlink()
-    away.rename(remote)
-    world.driver.tell("pace", "1")
-    wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
-    remote.rename(away)
-    remote.write_text("not a folder")
-    wait_until(lambda: world.driver.trace("end"), "the training is over")
-    time.sleep(4)  # the worker's first pushes fail
-    remote.unlink()
-    away.rename(remote)
-    status, output = world.finished(process)
+    with world.remote_away() as comes_back, world.start("--targets", "train@a") as process:
+        wait_until(lambda: TRIED_IN_VAIN in world.log(), "a transfer waits for another try")
+        world.driver.tell("pace", "1")
+        comes_back()
+        wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
+        tries = world.log().count(TRIED_IN_VAIN)
+        with world.remote_away() as comes_back_again:
+            wait_until(lambda: world.log().count(TRIED_IN_VAIN) > tries, "the results wait for another try")
+            comes_back_again()
+        status, output = world.finished(process)
     assert status == 0, output
-    assert world.driver.started() == ["train@a"]
+    assert world.driver.started().count("train@a") == 1
 
 
 def test_a_stage_fails_for_good(world: World) -> None:
@@ -127,7 +156,7 @@ def test_a_stage_fails_for_good(world: World) -> None:
     world.driver.tell("fail-train@b")
     done = world.pipeline()
     assert done.returncode == 1
-    assert "train@b was told to fail" in done.stdout
+    assert "train@b was told to fail" in done.stderr
     assert "skipped: distil@b-x, distil@b-y, report" in done.stdout
     assert {"distil@a-x", "distil@a-y"} <= set(world.driver.started())
 

@@ -65,6 +65,15 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Span:
+    """From when to when a stage's command ran, and with which GPUs."""
+
+    start: float
+    end: float
+    gpus: str
+
+
+@dataclass(frozen=True)
 class Toy:
     """A clone of the toy project."""
 
@@ -73,7 +82,11 @@ class Toy:
     home: Path
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "CUDA_", "DVC_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PREFECT_", "CUDA_", "DVC_"))
+        }
         return kept | {
             "TOY_CONTROL": str(self.control),
             "PREFECT_HOME": str(self.home),
@@ -115,7 +128,9 @@ class Toy:
 
     def clone(self, name: str) -> "Toy":
         """Another clone of the same origin, with its own cache and the same control folder."""
-        origin = subprocess.check_output(["git", "remote", "get-url", "origin"], cwd=self.root, text=True).strip()
+        origin = subprocess.check_output(
+            ["git", "remote", "get-url", "origin"], cwd=self.root, text=True
+        ).strip()
         target = self.root.parent / name
         subprocess.run(["git", "clone", "--quiet", origin, str(target)], check=True)
         return Toy(target, self.control, self.home)
@@ -151,6 +166,11 @@ class Toy:
     def started(self) -> list[str]:
         """Names of the stages whose commands were started, in order."""
         return [event.stage for event in self.trace()]
+
+    def spans(self) -> dict[str, Span]:
+        """When each stage's command ran."""
+        starts = {event.stage: event for event in self.trace()}
+        return {end.stage: Span(starts[end.stage].at, end.at, end.gpus) for end in self.trace("end")}
 
     def reset(self) -> None:
         """Forget what the control folder said and saw."""
