@@ -31,12 +31,12 @@ REFUSED = "Refused"  # the state of a run that unusable input kept from starting
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | None, tags: list[str]) -> State:
+def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | None) -> State:
     """Run a stage here, or on a work pool; its lines are this task run's logs."""
     log = get_run_logger().info
     try:
         if pool:
-            remote.run(pool, name, log, force=force, key=str(task_run.id), tags=tags)
+            remote.run(pool, name, log, force=force, key=str(task_run.id), tags=here.tags(name))
             force = False  # what came home is restored, not run
         outcome = reproduce(name, log, force=force, gpus=gpus)
     except (StageError, UserError) as error:
@@ -148,15 +148,14 @@ class Run:
             if gpus is None:
                 continue
             pool = self._pool if self._schedule.runs_elsewhere(name) else None
-            future = self._submit(
-                run_stage, name, force=self._force, gpus=gpus, pool=pool, tags=here.tags(name)
-            )
+            # Prefect asks its server for room by each tag of a task run, so that only stages that run get tags.
+            tagged = run_stage.with_options(tags=here.tags(name))
+            future = self._submit(tagged, name, force=self._force, gpus=gpus, pool=pool)
             future.add_done_callback(partial(self._tell_end, name))
 
     def _submit(self, stage_task: Any, name: str, **settings: Any) -> PrefectFuture[State]:
-        needed = (
-            [] if "failed" in settings else [self._futures[other] for other in self._stages[name].upstream]
-        )
+        upstream = () if "failed" in settings else self._stages[name].upstream
+        needed = [self._futures[other] for other in upstream]
         future = stage_task.submit(name, **settings, wait_for=needed)
         self._futures[name] = future
         return future

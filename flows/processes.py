@@ -86,8 +86,7 @@ def own_clone(what: str) -> Iterator[None]:
         if not _try_lock(file.fileno()):
             file.seek(0)
             owner = file.read().strip()
-            pid = owner.rpartition(" ")[2]
-            if pid.isdigit() and psutil.pid_exists(int(pid)):
+            if _is_alive(owner.rpartition(" ")[2]):
                 raise UserError(
                     f"{owner} is at work in this clone: wait for its end, or use a clone of its own"
                 )
@@ -113,6 +112,13 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except (ValueError, psutil.NoSuchProcess):
+        return False
 
 
 def _environment() -> dict[str, str]:

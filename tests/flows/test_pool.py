@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.flows.conftest import Server, Worker, kill_tree
-from tests.flows.toy import PARAMS, Toy, build, reproduced, wait_until
+from tests.flows.toy import PARAMS, Toy, build, entries, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 TO_POOL = ("--gpu-pool", "gpu", "--patience", "12")
@@ -117,7 +116,7 @@ def test_a_killed_worker_is_replaced(world: World) -> None:
     assert status == 0, output
     assert "its worker was lost" in output
     assert {event.folder for event in world.driver.trace() if event.stage == "train@a"} == {"first", "second"}
-    assert _entry(world.driver.lock, "train@a") == _entry(reproduced(world.driver, "distil@a-x"), "train@a")
+    assert entries(world.driver.lock)["train@a"] == entries(reproduced(world.driver, "distil@a-x"))["train@a"]
 
 
 def test_the_server_is_restarted(world: World) -> None:
@@ -130,8 +129,9 @@ def test_the_server_is_restarted(world: World) -> None:
         status, output = world.finished(process)
     assert status == 0, output
     assert world.driver.started().count("train@a") == 1
-    assert _entry(world.driver.lock, "distil@a-x") == _entry(
-        reproduced(world.driver, "distil@a-x"), "distil@a-x"
+    assert (
+        entries(world.driver.lock)["distil@a-x"]
+        == entries(reproduced(world.driver, "distil@a-x"))["distil@a-x"]
     )
 
 
@@ -172,7 +172,3 @@ def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World, name: str)
     done = clone.check(sys.executable, "-c", call, **world.server.environment)
     assert done.splitlines()[-1] == f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}"
     assert not (clone.root / "pwned").exists()
-
-
-def _entry(lock: str, stage: str) -> object:
-    return YAML(typ="safe").load(lock)["stages"][stage]

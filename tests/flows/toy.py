@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+from ruamel.yaml import YAML
+
 PARAMS = """\
 profile: toy
 seed: 1
@@ -217,3 +220,17 @@ def wait_until(fact: Callable[[], object], what: str, seconds: float = 90) -> No
     while not fact():
         assert time.monotonic() < deadline, f"after {seconds} s, not yet: {what}"
         time.sleep(0.1)
+
+
+def entries(lock: str) -> dict[str, object]:
+    """The stages of a dvc.lock, whatever their order."""
+    stages: dict[str, object] = YAML(typ="safe").load(lock)["stages"]
+    return stages
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and is not a zombie that nobody has waited for."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
