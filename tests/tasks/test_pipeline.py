@@ -1,6 +1,7 @@
 """The whole DVC graph at tiny size: every stage a real process, every output where the contract says."""
 
 import json
+import subprocess
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ def project(tmp_path_factory):
     assets = tiny.write_assets(tmp_path_factory.mktemp("assets"))
     folder = tiny.write_project(tmp_path_factory.mktemp("project"), assets)
     done = tiny.run(folder, "tasks.repro")
-    (folder / "log").write_text(done.stdout)
+    (folder.parent / "log").write_text(done.stdout)
     return folder
 
 
@@ -48,7 +49,7 @@ def test_every_output_is_where_the_contract_says(project):
 
 
 def test_the_counter_names_every_stage_once(project):
-    lines = [line for line in (project / "log").read_text().splitlines() if line.startswith("[")]
+    lines = [line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")]
     assert len(lines) == 18
     assert lines[0].startswith("[1/18] ")
     assert lines[-1].startswith("[18/18] report")
@@ -107,6 +108,20 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
     ]
     (project / "params.yaml").write_text(params)
     assert stages == ["evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
+
+
+def test_an_experiment_can_be_run_shown_and_compared(project):
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    for command in (["add", "-A"], ["commit", "-q", "-m", "results"]):
+        subprocess.run([*git, *command], cwd=project, check=True)
+    tiny.run(project, "dvc", "exp", "run", "-S", "property.kappa=0.9")
+    assert tiny.metrics(project, "plain", "S_2L")["holds"]
+    changed = json.loads(tiny.run(project, "dvc", "metrics", "diff", "--json").stdout)
+    assert changed["results/plain/S_2L/metrics.json"]["kappa"] == {"old": 0.05, "new": 0.9, "diff": pytest.approx(0.85)}
+    params = json.loads(tiny.run(project, "dvc", "params", "diff", "--json").stdout)
+    assert params["params.yaml"]["property.kappa"]["new"] == 0.9
+    shown = tiny.run(project, "dvc", "exp", "show", "--csv").stdout
+    assert "property.kappa" in shown.splitlines()[0]
 
 
 def test_augmented_rows_keep_label_and_origin(project):
