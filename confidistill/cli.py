@@ -5,6 +5,9 @@ entry-point group `confidistill.commands`, so that imports run downward.
 """
 
 import json
+import math
+import signal
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -19,6 +22,7 @@ from confidistill.errors import UserError, exits_cleanly
 from confidistill.files import atomic_file
 
 PLUGINS = "confidistill.commands"
+PLOTS = (".png", ".svg")
 SPLIT = "train"  # what the property is judged on; here, whatever file was given
 Protocol = Annotated[str, typer.Option(help="Which reading of delta and sigma judges: definition or released.")]
 Kappa = Annotated[float, typer.Option(help="The property holds where sigma <= kappa.")]
@@ -47,6 +51,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Is the small model as sure as the big one, input by input?",
 )
 
@@ -61,7 +66,7 @@ def check(
     plot: Plot = None,
 ) -> None:
     """Judge two prediction files (CSV or Parquet). Exit 0: the property holds, 1: it fails, 2: unusable input."""
-    judged_by = _known(protocol, kappa)
+    judged_by = _known(protocol, kappa, plot)
     _judge(*read_pair(teacher, student), judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
 
 
@@ -79,22 +84,32 @@ def compare(
     json_file: Json = None,
     plot: Plot = None,
 ) -> None:
-    """Judge two models on your own table. Exit codes as of `check`."""
-    judged_by = _known(protocol, kappa)
+    """Judge two models on your own table. Exit codes as of `check`.
+
+    Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them.
+    """
+    judged_by = _known(protocol, kappa, plot)
     from confidistill.distillation.predict import class_names, predict_logits
+    from confidistill.progress import quieten_transformers
     from confidistill.text.table import encode_labels, read_table
 
-    names = class_names(teacher)
-    if (other := class_names(student)) != names:
-        raise UserError(f"{teacher} has the classes {', '.join(names)}, {student} has {', '.join(other)}")
+    quieten_transformers()
+    names, others = class_names(teacher), class_names(student)
+    if sorted(names) != sorted(others):
+        raise UserError(
+            f"{teacher} has the classes {', '.join(names)}, {student} has {', '.join(others)}: "
+            "give both the same names, in id2label of config.json"
+        )
     table = read_table(data, text=text, text_pair=text_pair, label=label)
     ids = [str(index) for index in range(len(names))]
-    table = encode_labels(table, ids if set(table["label"]) <= set(ids) else names, data)
-    both = [
-        from_logits(predict_logits(model, table, max_length=max_length), table["label"].to_numpy())
-        for model in (teacher, student)
-    ]
-    _judge(both[0], both[1], judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
+    given = set(table["label"])
+    table = encode_labels(table, ids if given <= set(ids) and not given <= set(names) else names, data)
+    labels = table["label"].to_numpy()
+    order = [others.index(name) for name in names]  # of the student's logits, by the teacher's classes
+    teacher_logits = predict_logits(teacher, table, max_length=max_length)
+    student_logits = predict_logits(student, table, max_length=max_length)[:, order]
+    both = from_logits(teacher_logits, labels), from_logits(student_logits, labels)
+    _judge(*both, judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
 
 
 @app.command()
@@ -116,14 +131,21 @@ def audit(
 
 @exits_cleanly
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script. A reader that goes away ends it quietly, as it does other Unix tools."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        app()
+    finally:
+        sys.stdout.flush()  # here, where a full disk is still told in one line
 
 
-def _known(protocol: str, kappa: float) -> certificate.Protocol:
-    """The protocol, if there is one of that name and kappa can judge."""
+def _known(protocol: str, kappa: float, plot: Path | None = None) -> certificate.Protocol:
+    """The protocol, if there is one of that name, kappa can judge and the plot can be drawn."""
     if not kappa > 0:
         raise UserError(f"kappa must be positive, not {kappa:g}")
+    if plot and plot.suffix not in PLOTS:
+        raise UserError(f"{plot}: a plot is a {' or '.join(PLOTS)} file")
     for name in get_args(certificate.Protocol):
         if name == protocol:
             return name
@@ -143,51 +165,57 @@ def _judge(
     holds = judge(measured, protocol, kappa)
     verdict = {"holds": holds, "protocol": protocol, "kappa": kappa}
     if plot:
-        _plot(teacher, student, {SPLIT: measured} | verdict, plot)
+        _plot(teacher, student, {SPLIT: measured} | verdict, plot, names)
     if json_file:
+        record = {name: None if value != value else value for name, value in (measured | verdict).items()}  # NaN: null
         with atomic_file(json_file) as path:
-            path.write_text(json.dumps(measured | verdict, indent=2) + "\n")
-    print(_text(measured, protocol, kappa, holds, names))
+            path.write_text(json.dumps(record, indent=2) + "\n")
+    print(_text(measured, names))
+    sign = "<=" if holds else ">"
+    sigma = measured[certificate.SIGMA[protocol]]
+    print(f"{'HOLDS' if holds else 'FAILS'}: sigma {sigma:.6f} {sign} kappa {kappa:g} (protocol {protocol})")
     raise typer.Exit(0 if holds else 1)
 
 
-def _plot(teacher: Predictions, student: Predictions, metrics: dict[str, Any], path: Path) -> None:
+def _plot(
+    teacher: Predictions, student: Predictions, metrics: dict[str, Any], path: Path, names: tuple[str, str]
+) -> None:
     from confidistill.report.figures import figure2, rendered
     from confidistill.report.pair import Pair
 
-    if path.suffix not in (".png", ".svg"):
-        raise UserError(f"{path}: a plot is a .png or .svg file")
-    pair = Pair("", "", metrics, {SPLIT: (teacher, student)}, {}, [])
+    figure = figure2(Pair(*names, metrics, {SPLIT: (teacher, student)}, {}, []), SPLIT)
+    figure.suptitle(" → ".join(names), x=0.01, ha="left", size=11, weight="bold")
     with atomic_file(path) as temporary:
-        temporary.write_bytes(rendered(figure2(pair, SPLIT), path.suffix.removeprefix(".")))
+        temporary.write_bytes(rendered(figure, path.suffix.removeprefix(".")))
 
 
-def _text(measured: dict[str, Any], protocol: str, kappa: float, holds: bool, names: tuple[str, str]) -> str:
+def _text(measured: dict[str, Any], names: tuple[str, str]) -> str:
+    """The measures in aligned lines; `teacher -> student` where both have one."""
+
+    def both(name: str) -> str:
+        return f"{measured[f'{name}_teacher']:.2%} -> {measured[f'{name}_student']:.2%}"
+
     def interval(name: str) -> str:
-        return f"{measured[name]:.4f}  [{measured[f'{name}_low']:.4f}, {measured[f'{name}_high']:.4f}]"
+        if math.isnan(measured[name]):
+            return "undefined: both models are right on no example"
+        return f"{measured[name]:.6f}  95 % [{measured[f'{name}_low']:.6f}, {measured[f'{name}_high']:.6f}]"
 
-    rows = [
-        ("teacher", names[0]),
-        ("student", names[1]),
-        ("examples", f"{measured['examples']:,}, majority class {measured['majority']:.2%}"),
-        ("accuracy", f"{measured['accuracy_teacher']:.2%} -> {measured['accuracy_student']:.2%}"),
-        ("ECE, stacked, 10 bins", f"{measured['ece_teacher']:.2%} -> {measured['ece_student']:.2%}"),
-        (
-            "ECE, top label, 15 bins",
-            f"{measured['ece_top_label_teacher']:.2%} -> {measured['ece_top_label_student']:.2%}",
-        ),
-        ("agreement", f"{measured['agreement']:.2%}"),
-        ("KL(teacher || student)", f"{measured['predictive_kl']:.4f} nats"),
-        ("sigma, definition", f"{interval('sigma')}  95 %"),
-        ("sigma, released", f"{interval('sigma_released')}  95 %"),
-        ("sigma, max confidence", f"{measured['sigma_max_confidence']:.4f}  (never judged by)"),
-        ("bounds on sigma", f"Pinsker {measured['bound_pinsker']:.4f}, tight {measured['bound_tight']:.4f}, "
-                            f"paper {measured['bound_paper']:.4f}"),
-    ]  # fmt: skip
-    sign = "<=" if holds else ">"
-    value = measured["sigma" if protocol == "definition" else "sigma_released"]
-    verdict = f"{'HOLDS' if holds else 'FAILS'}: sigma {value:.4f} {sign} kappa {kappa:g} (protocol {protocol})"
-    return "\n".join([*(f"{name:<24}{value}" for name, value in rows), verdict])
+    bounds = {name: f"{name.capitalize()} {measured[f'bound_{name}']:.4f}" for name in ("pinsker", "tight", "paper")}
+    rows = {
+        "teacher": names[0],
+        "student": names[1],
+        "examples": f"{measured['examples']:,}, majority class {measured['majority']:.2%}",
+        "accuracy": both("accuracy"),
+        "ECE, stacked, 10 bins": both("ece"),
+        "ECE, top label, 15 bins": both("ece_top_label"),
+        "agreement": f"{measured['agreement']:.2%}",
+        "KL(teacher || student)": f"{measured['predictive_kl']:.4f} nats",
+        "sigma, definition": interval("sigma"),
+        "sigma, released": interval("sigma_released"),
+        "sigma, max confidence": f"{measured['sigma_max_confidence']:.6f}  (never judged by)",
+        "bounds on sigma": f"{', '.join(bounds.values())} (protocol definition)",
+    }
+    return "\n".join(f"{name:<24} {value}" for name, value in rows.items())
 
 
 if __name__ == "__main__":

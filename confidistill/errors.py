@@ -1,5 +1,6 @@
 """The one exception that a user's mistake raises."""
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -11,7 +12,7 @@ class UserError(Exception):
 
 
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command's entry point: a UserError or a full disk becomes one line and exit code 2."""
+    """Decorate a command's entry point: a UserError, or a file that the system refuses, is one line and exit code 2."""
 
     @wraps(main)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -20,13 +21,17 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
         except UserError as error:
             message = str(error)
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if error.errno in _DISK_FULL:
+                message = f"{error.strerror} while writing {error.filename or 'a file'}: free some space"
+            elif error.errno in _REFUSED and error.filename:
+                message = f"{error.filename}: {error.strerror}"
+            else:
                 raise
-            message = f"{error.strerror} while writing {error.filename or 'a file'}: free some space"
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
 
     return wrapper
 
 
-_DISK_ERRORS = {28, 122}  # ENOSPC, EDQUOT
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS}

@@ -10,8 +10,14 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it is renamed to `path` only if the block succeeds."""
+    """Yield a temporary path beside `path`; it is renamed to `path` only if the block succeeds.
+
+    A device such as /dev/stdout is yielded itself: it must be written to, never replaced.
+    """
     path = Path(path)
+    if path.is_dir() or path.absolute().is_relative_to("/dev"):
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

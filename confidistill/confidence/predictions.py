@@ -1,10 +1,12 @@
 """Prediction files: p0..pK or logit0..logitK, and label; CSV or Parquet."""
 
 import re
+import textwrap
 from collections.abc import Sequence
+from csv import reader as lines_of_csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from confidistill.errors import UserError
 from confidistill.files import atomic_file
 
 SUM_TOLERANCE = 1e-3  # of a row of probabilities, which files carry with few digits
+LONGEST_HEADER = 2**20  # characters
 Kind = Literal["p", "logit"]
 
 
@@ -110,21 +113,24 @@ def read_pair(teacher: Path, student: Path) -> tuple[Predictions, Predictions]:
 def _columns(path: Path) -> tuple[list[str], Kind]:
     """Names of the value columns, in class order, and what they hold."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     present = _header(path)
+    shown = textwrap.shorten(", ".join(present), 200, placeholder=" ...") or "none"
     if "label" not in present:
-        raise UserError(f"{path}: no column 'label': it has {', '.join(present) or 'no columns'}")
+        raise UserError(f"{path}: no column 'label': its columns are {shown}")
     kinds: Sequence[Kind] = ("logit", "p")
     for kind in kinds:
         numbers = sorted(int(match[1]) for name in present if (match := re.fullmatch(rf"{kind}(\d+)", name)))
         if numbers:
-            missing = next((index for index in range(numbers[-1] + 1) if index not in numbers), None)
-            if missing is not None:
-                raise UserError(f"{path}: no column '{kind}{missing}', though there is '{kind}{numbers[-1]}'")
-            if len(numbers) == 1:
-                raise UserError(f"{path}: a single class, '{kind}0': confidence needs at least two")
-            return [f"{kind}{index}" for index in numbers], kind
-    raise UserError(f"{path}: no columns p0, p1, ... or logit0, logit1, ...: it has {', '.join(present)}")
+            names = [f"{kind}{index}" for index in range(numbers[-1] + 1)]
+            if missing := next((name for name in names if name not in present), None):
+                raise UserError(f"{path}: no column {missing!r}, though there is {names[-1]!r}")
+            if twice := next((name for name in [*names, "label"] if present.count(name) > 1), None):
+                raise UserError(f"{path}: two columns are named {twice!r}: remove one")
+            if len(names) == 1:
+                raise UserError(f"{path}: a single class, {names[0]!r}: confidence needs at least two")
+            return names, kind
+    raise UserError(f"{path}: no columns p0, p1, ... or logit0, logit1, ...: its columns are {shown}")
 
 
 def _header(path: Path) -> list[str]:
@@ -133,35 +139,69 @@ def _header(path: Path) -> list[str]:
             return list(parquet.read_schema(path).names)
         except pa.ArrowInvalid:
             raise UserError(f"{path}: not a Parquet file") from None
-    with path.open("rb") as file:
-        line = file.readline()
-    try:
-        return [name.strip().strip('"') for name in line.decode("utf-8-sig").strip().split(",")] if line.strip() else []
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: line 1: not UTF-8: give CSV in UTF-8, or Parquet") from None
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return [name.strip() for name in next(lines_of_csv([file.readline(LONGEST_HEADER)]), [])]
 
 
 def _read(path: Path, names: list[str]) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return parquet.read_table(path, columns=names)
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(include_columns=names))
+        return _read_csv(path, names, csv.ParseOptions(newlines_in_values=True))
     except pa.ArrowInvalid as error:
+        if path.suffix != ".parquet":
+            _check_fields(path, names)
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def _read_csv(path: Path, names: list[str], parsing: csv.ParseOptions, threads: bool = True) -> pa.Table:
+    return csv.read_csv(
+        path,
+        csv.ReadOptions(column_names=_header(path), skip_rows=1, use_threads=threads),
+        parsing,
+        csv.ConvertOptions(include_columns=names, null_values=[""]),
+    )
+
+
+def _check_fields(path: Path, names: list[str]) -> None:
+    """Read again, slowly, to name the first row whose number of fields is wrong."""
+    wrong: list[csv.InvalidRow] = []
+
+    def note(row: csv.InvalidRow) -> str:
+        wrong.append(row)
+        return "skip"
+
+    _read_csv(path, names, csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note), threads=False)
+    if wrong:
+        row = wrong[0]
+        raise UserError(f"{path}: row {row.number - 1}: {row.actual_columns} fields, not {row.expected_columns}")
 
 
 def _numbers(path: Path, table: pa.Table, name: str) -> Floats:
     column = table.column(name)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        texts = column.cast(pa.string()).to_pandas()
-        bad = pd.to_numeric(texts, errors="coerce").isna().to_numpy()
-        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-        raise UserError(f"{path}: row {row + 1}, column '{name}': {texts.iloc[row]!r} is not a number")
+        _refuse(path, name, column)
     values = column.to_numpy().astype(np.float64)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise UserError(f"{path}: row {row + 1}, column '{name}': {values[row]} is not a finite number")
+        raise UserError(f"{path}: row {row + 1}, column {name!r}: {_shown(column[row])} is not a finite number")
     return values
+
+
+def _refuse(path: Path, name: str, column: pa.ChunkedArray) -> NoReturn:
+    """Name the first value of a column that is not a number."""
+    for row, value in enumerate(column, 1):
+        try:
+            float(value.as_py())
+        except (TypeError, ValueError):
+            raise UserError(f"{path}: row {row}, column {name!r}: {_shown(value)} is not a number") from None
+    raise UserError(f"{path}: column {name!r} is of type {column.type}: store it as numbers")
+
+
+def _shown(scalar: pa.Scalar) -> str:
+    value = scalar.as_py()
+    text = repr(value) if isinstance(value, str | bytes) else "an empty value" if value is None else str(value)
+    return text if len(text) < 40 else f"{text[:40]}..."
 
 
 def _labels(path: Path, table: pa.Table, classes: int) -> Integers:

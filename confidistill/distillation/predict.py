@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -18,15 +19,35 @@ def class_names(model: Path) -> list[str]:
     """The classifier's class names, in the order of its logits.
 
     Raises:
-        UserError: the folder holds no classifier in safetensors.
+        UserError: the folder holds no model in safetensors, or no readable configuration.
     """
-    for name in ("config.json", "model.safetensors"):
-        if not (model / name).is_file():
+    for names in (["config.json"], ["model.safetensors", "model.safetensors.index.json"]):
+        if not any((model / name).is_file() for name in names):
             raise UserError(
-                f"{model / name}: no such file: give the folder of a Hugging Face classifier in safetensors"
+                f"{model / names[0]}: no such file: give the folder of a Hugging Face classifier in safetensors"
             )
-    names = AutoConfig.from_pretrained(model).id2label
-    return [str(names[index]) for index in sorted(names)]
+    try:
+        id2label = AutoConfig.from_pretrained(model, trust_remote_code=False).id2label
+    except (OSError, ValueError) as error:
+        raise UserError(f"{model / 'config.json'}: {str(error).splitlines()[0]}") from None
+    return [str(id2label[index]) for index in sorted(id2label)]
+
+
+def load_classifier(model: Path) -> nn.Module:
+    """The Hugging Face sequence classifier in the folder `model`.
+
+    Raises:
+        UserError: the weights are unreadable, or do not hold all of a classifier, head included.
+    """
+    try:
+        classifier, loaded = AutoModelForSequenceClassification.from_pretrained(
+            model, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{model}: {str(error).splitlines()[0]}") from None
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(f"{model}: no classifier: its weights lack {missing[0]}: fine-tune it first")
+    return classifier
 
 
 def predict_logits(model: Path, table: pd.DataFrame, *, max_length: int, batch_size: int = 64) -> np.ndarray:
@@ -34,9 +55,16 @@ def predict_logits(model: Path, table: pd.DataFrame, *, max_length: int, batch_s
 
     Args:
         table: columns text and perhaps text_pair.
+
+    Raises:
+        UserError: the folder holds no whole classifier, or the model takes fewer tokens than `max_length`.
     """
     tokenizer = load_tokenizer(model)
-    classifier = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True)
+    if max_length > tokenizer.model_max_length:
+        raise UserError(
+            f"{model} takes at most {tokenizer.model_max_length} tokens, not {max_length}: lower max_length"
+        )
+    classifier = load_classifier(model)
     columns = [name for name in ("text", "text_pair") if name in table]
     examples = Examples(tokenizer, table[columns], max_length)
     return logits_of(
