@@ -1,5 +1,6 @@
 """Tokenised examples, batches padded to their longest, and the order in which they are seen."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -7,29 +8,42 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from confidistill.errors import UserError
 
 Example = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
 MEGABATCH = 50  # batches that are sorted by length together
+TOKENISED_TOGETHER = 10_000  # rows; the tokenizer's own records are many times larger than the ids that are kept
 
 
 class Examples(Dataset[Example]):
     """Token ids, segment ids and, where the table has them, the label and the teacher's logits of each row."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> None:
-        """Tokenise `table` (text, text_pair?, label?, logit0..?), truncating the longer text to `max_length` tokens."""
-        pair = table["text_pair"].tolist() if "text_pair" in table else None
-        encoded = tokenizer(
-            table["text"].tolist(),
-            pair,
-            truncation="longest_first",
-            max_length=max_length,
-            return_token_type_ids=True,
-        )
-        self.input_ids: list[list[int]] = encoded["input_ids"]
-        self.token_type_ids: list[list[int]] = encoded["token_type_ids"]
+        """Tokenise `table` (text, text_pair?, label?, logit0..?), truncating the longer text to `max_length` tokens.
+
+        Raises:
+            UserError: the table has no row, no column `text`, or a row without text.
+        """
+        check_text(table)
+        self.input_ids: list[np.ndarray] = []  # of (T,) int32
+        self.token_type_ids: list[np.ndarray] = []  # of (T,) int8
+        for start in range(0, len(table), TOKENISED_TOGETHER):
+            rows = table.iloc[start : start + TOKENISED_TOGETHER]
+            encoded = tokenizer(
+                rows["text"].tolist(),
+                rows["text_pair"].tolist() if "text_pair" in rows else None,
+                truncation="longest_first",
+                max_length=max_length,
+                return_token_type_ids=True,
+            )
+            self.input_ids += [np.asarray(ids, np.int32) for ids in encoded["input_ids"]]
+            self.token_type_ids += [np.asarray(ids, np.int8) for ids in encoded["token_type_ids"]]
+        # The call above leaves its truncation in the tokenizer, and save_pretrained would write it out.
+        tokenizer.backend_tokenizer.no_truncation()
         self.labels = table["label"].to_numpy(np.int64) if "label" in table else None
         logits = [f"logit{index}" for index in range(sum(name.startswith("logit") for name in table.columns))]
         self.teacher_logits = table[logits].to_numpy(np.float32) if logits else None  # (N, C)
@@ -64,25 +78,68 @@ class Sequences(Dataset[Example]):
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> Example:
-        ids = self.tokens[index].tolist()
-        return {"input_ids": ids, "token_type_ids": [0] * len(ids)}
+        ids = self.tokens[index]
+        return {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
+
+
+def check_text(table: pd.DataFrame) -> None:
+    """Raise a UserError unless the table has rows and every row has its text (and second text, of pairs)."""
+    if "text" not in table:
+        raise UserError(f"the table has no column 'text': it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise UserError("the table has no row: give it at least one")
+    for name in ("text", "text_pair"):
+        if name in table and table[name].isna().any():
+            row = int(table[name].isna().to_numpy().argmax())
+            raise UserError(f"row {row}, column {name!r}: no text: fill it in or drop the row")
+
+
+def check_length(max_length: int, config: PretrainedConfig) -> None:
+    """Raise a UserError if the model of `config` cannot read so many tokens."""
+    if max_length > config.max_position_embeddings:
+        raise UserError(
+            f"{config.name_or_path} takes at most {config.max_position_embeddings} tokens, not {max_length}: "
+            "lower max_length"
+        )
+
+
+def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool) -> None:
+    """Raise a UserError unless every row's label is one of `classes` and, where asked, so many finite logits are there.
+
+    `what` is what the error calls the table.
+    """
+    columns = ["label", *(f"logit{index}" for index in range(classes) if logits)]
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{what}: no column {missing[0]!r}: it has {', '.join(map(str, table.columns))}")
+    if logits and f"logit{classes}" in table:
+        raise UserError(f"{what}: has column 'logit{classes}', but there are {classes} classes: predict it anew")
+    bad = {"label": ~table["label"].isin(range(classes)).to_numpy()}
+    bad |= {name: ~np.isfinite(table[name].to_numpy(np.float64)) for name in columns[1:]}
+    for name, rows in bad.items():
+        if rows.any():
+            row = int(rows.argmax())
+            wanted = f"a label in 0..{classes - 1}" if name == "label" else "a finite number"
+            raise UserError(f"{what}: row {row}, column {name!r}: {table[name].iloc[row]!r} is not {wanted}")
 
 
 def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
     """Make a batch of examples: input_ids, attention_mask, token_type_ids (B, T), T the longest; labels, logits."""
 
     def collate(examples: Sequence[Example]) -> Batch:
-        width = max(len(example["input_ids"]) for example in examples)
+        lengths = np.array([len(example["input_ids"]) for example in examples])
 
         def padded(key: str, value: int) -> torch.Tensor:
-            return torch.tensor([[*example[key], *[value] * (width - len(example[key]))] for example in examples])
+            rows = np.full((len(examples), lengths.max()), value, dtype=np.int64)  # (B, T)
+            for row, example in zip(rows, examples, strict=True):
+                row[: len(example[key])] = example[key]
+            return torch.from_numpy(rows)
 
+        mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
         batch = {
             "input_ids": padded("input_ids", pad_token_id),
             "token_type_ids": padded("token_type_ids", 0),
-            "attention_mask": torch.tensor(
-                [[1] * len(e["input_ids"]) + [0] * (width - len(e["input_ids"])) for e in examples]
-            ),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
         }
         for key in ("labels", "teacher_logits"):
             if key in examples[0]:
@@ -92,16 +149,20 @@ def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
     return collate
 
 
-class BucketedSampler(Sampler[int]):
-    """An order in which batches hold examples of like length; a function of the seed and the epoch alone.
+class BucketedBatches(Sampler[list[int]]):
+    """Batches of examples of like length, in an order that is a function of the seed and the epoch alone.
 
-    Batches of `batch_size` consecutive indices are the global batches: a partial one comes last.
+    Every process of `processes` sees the same global batches of `batch_size` and takes its share of each; the last
+    batch of an epoch is a partial one where the sizes leave a rest.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, *, process: int = 0, processes: int = 1
+    ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
+        self.process, self.processes = process, processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -109,14 +170,30 @@ class BucketedSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return math.ceil(len(self.lengths) / self.batch_size)
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.global_batches():
+            share = batch[self.process :: self.processes]
+            # A process must do its part of the step: one that has no share takes any example, at weight 0.
+            yield (share if len(share) else batch[:1]).tolist()
+
+    def global_batches(self) -> list[np.ndarray]:
+        """The epoch's batches of indices, all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
         order = random.permutation(len(self.lengths))
         size = self.batch_size * MEGABATCH
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
         order = np.concatenate([chunk[np.argsort(-self.lengths[chunk], kind="stable")] for chunk in chunks])
         whole = len(order) // self.batch_size * self.batch_size
-        batches = random.permutation(order[:whole].reshape(-1, self.batch_size))  # (whole batches, B)
-        yield from map(int, np.concatenate([batches.ravel(), order[whole:]]))
+        batches = list(random.permutation(order[:whole].reshape(-1, self.batch_size)))  # of (B,)
+        return [*batches, order[whole:]] if whole < len(order) else batches
+
+    def weight(self, step: int) -> float:
+        """What this process's mean loss of the epoch's batch `step` counts, so that the processes' mean is the batch's.
+
+        1 but for a partial last batch, whose shares differ in size.
+        """
+        size = min(self.batch_size, len(self.lengths) - step * self.batch_size)
+        share = len(range(self.process, size, self.processes))
+        return self.processes * share / size

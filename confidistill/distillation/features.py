@@ -21,13 +21,14 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
     for model in (teacher, student.encoder):
         capture_scores(model)
     teacher.eval().requires_grad_(False)
-    nn.Module.to(teacher, "cuda" if torch.cuda.is_available() else "cpu")
     if student.encoder.pooler is not None:
         student.encoder.pooler.requires_grad_(False)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
         mask = batch["attention_mask"]
+        if teacher.device != mask.device:
+            nn.Module.to(teacher, mask.device)
         with torch.no_grad():
             target = forward(teacher, **inputs)
         hidden_states, scores = model(**inputs)

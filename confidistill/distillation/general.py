@@ -6,18 +6,18 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from transformers import AutoModel
 
-from confidistill.distillation.data import Sequences
+from confidistill.distillation.data import Sequences, check_length
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.student import Initialisation, StudentShape, build_student, write_student
-from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.distillation.training import Training, fit, is_writer, writer_first
 from confidistill.errors import UserError
+from confidistill.files import atomic_file
 from confidistill.text.corpus import pack, paragraphs
 from confidistill.text.tokens import load_tokenizer
 
@@ -43,18 +43,20 @@ def distill_general(
         sequences: how many to use; None: all.
 
     Raises:
-        UserError: the depth does not divide, heads differ, the corpus has no text.
+        UserError: the depth does not divide, heads differ, the teacher cannot read `max_length` tokens, the corpus
+            has too little text.
     """
     tokenizer = load_tokenizer(teacher)
     model = AutoModel.from_pretrained(teacher, use_safetensors=True)
+    check_length(max_length, model.config)
     layers = resolve(layer_map, model.config.num_hidden_layers, shape.layers)
     student = build_student(model, shape, initialisation=initialisation, layer_map=layers, seed=training.seed)
     inputs = identity(teacher, corpus, shape, initialisation, layers, padding, max_length, sequences)
-    packed = checkpoints.with_name(f"{checkpoints.name}-{inputs[:16]}.tokens")
-    if is_writer() and not packed.exists():
-        _write(islice(pack(tokenizer, paragraphs(corpus), max_length), sequences), packed)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
+    packed = checkpoints.with_name(f"{checkpoints.name}.packed") / f"{inputs}.int32"
+    with writer_first():
+        if not packed.exists():
+            shutil.rmtree(packed.parent, ignore_errors=True)  # another run's
+            _write(islice(pack(tokenizer, paragraphs(corpus), max_length), sequences), packed)
     tokens = np.memmap(packed, dtype=np.int32, mode="r").reshape(-1, max_length)  # (N, T)
     history = fit(
         student,
@@ -68,17 +70,14 @@ def distill_general(
     if is_writer():
         write_student(student, tokenizer, output, history=history)
         shutil.rmtree(checkpoints)
-        packed.unlink()
+        shutil.rmtree(packed.parent)
 
 
 def _write(rows: Iterable[list[int]], path: Path) -> None:
     """Write rows of token ids as raw int32, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        for row in rows:
-            file.write(np.asarray(row, dtype=np.int32).tobytes())
-    if not temporary.stat().st_size:
-        temporary.unlink()
-        raise UserError("the corpus has too little text for one sequence: add text or lower max_length")
-    temporary.replace(path)
+    with atomic_file(path) as temporary:
+        with temporary.open("wb") as file:
+            for row in rows:
+                file.write(np.asarray(row, dtype=np.int32).tobytes())
+        if not temporary.stat().st_size:
+            raise UserError("the corpus has too little text for one sequence: add text or lower max_length")

@@ -23,7 +23,8 @@ def _bytes(value: object) -> bytes:
         files = [value] if value.is_file() else sorted(path for path in value.rglob("*") if path.is_file())
         return " ".join(f"{path.name}:{sha256(path)}" for path in files).encode()
     if isinstance(value, pd.DataFrame):
-        return pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes()
+        rows = pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes()
+        return repr(list(value.columns)).encode() + rows
     if isinstance(value, np.ndarray):
         return value.tobytes()
     return repr(value).encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from transformers import AutoModel
 
-from confidistill.distillation.data import Examples
+from confidistill.distillation.data import Examples, check_length
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
@@ -32,13 +32,16 @@ def distill_intermediate(
     """Train the student of the folder `student` on the text of `table`, and write it to `output`.
 
     Raises:
-        UserError: the student's depth does not divide the teacher's, their heads differ, or a model is not a BERT.
+        UserError: the student's depth does not divide the teacher's, their heads differ, a model is not a BERT, or
+            one cannot read `max_length` tokens; the table has no row or no text.
     """
     tokenizer = load_tokenizer(teacher)
     teacher_model = AutoModel.from_pretrained(teacher, use_safetensors=True)
     student_model = load_student(student)
     shape = student_model.encoder.config
     check_heads(teacher_model.config, shape.num_attention_heads)
+    for config in (teacher_model.config, shape):
+        check_length(max_length, config)
     layers = resolve(layer_map, teacher_model.config.num_hidden_layers, shape.num_hidden_layers)
     columns = [name for name in ("text", "text_pair") if name in table]
     history = fit(

@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from confidistill.distillation.data import Examples, collator
+from confidistill.distillation.data import Examples, check_length, collator
 from confidistill.errors import UserError
 from confidistill.progress import progress
 from confidistill.text.tokens import load_tokenizer
@@ -33,7 +33,7 @@ def class_names(model: Path) -> list[str]:
     return [str(id2label[index]) for index in sorted(id2label)]
 
 
-def load_classifier(model: Path) -> nn.Module:
+def load_classifier(model: Path) -> PreTrainedModel:
     """The Hugging Face sequence classifier in the folder `model`.
 
     Raises:
@@ -57,18 +57,17 @@ def predict_logits(model: Path, table: pd.DataFrame, *, max_length: int, batch_s
         table: columns text and perhaps text_pair.
 
     Raises:
-        UserError: the folder holds no whole classifier, or the model takes fewer tokens than `max_length`.
+        UserError: the folder holds no whole classifier, or it takes fewer tokens than `max_length`, the table has
+            no row or no text.
     """
     tokenizer = load_tokenizer(model)
-    if max_length > tokenizer.model_max_length:
-        raise UserError(
-            f"{model} takes at most {tokenizer.model_max_length} tokens, not {max_length}: lower max_length"
-        )
     classifier = load_classifier(model)
+    check_length(max_length, classifier.config)
     columns = [name for name in ("text", "text_pair") if name in table]
     examples = Examples(tokenizer, table[columns], max_length)
+    nn.Module.to(classifier, "cuda" if torch.cuda.is_available() else "cpu")
     return logits_of(
-        classifier.to("cuda" if torch.cuda.is_available() else "cpu"),
+        classifier,
         examples,
         pad_token_id=tokenizer.pad_token_id,
         batch_size=batch_size,

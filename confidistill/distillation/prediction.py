@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, set_seed
 
 from confidistill.distillation.classifier import Metric, save_classifier, selection
-from confidistill.distillation.data import Batch, Examples
+from confidistill.distillation.data import Batch, Examples, check_length, check_targets
 from confidistill.distillation.identity import identity
 from confidistill.distillation.losses import PredictionLoss, prediction_loss
 from confidistill.distillation.training import Training, fit, is_writer
@@ -39,7 +39,13 @@ def distill_prediction(
     Args:
         table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1.
         dev: text, text_pair, label.
+
+    Raises:
+        UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
+            missing, of another number of classes, or not finite; `max_length` is longer than the model can read.
     """
+    check_targets(table, "the distillation table", len(label_names), logits=True)
+    check_targets(dev, "dev", len(label_names), logits=False)
     tokenizer = load_tokenizer(student)
     set_seed(training.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -61,6 +67,7 @@ def distill_prediction(
             temperature=temperature,
         )
 
+    check_length(max_length, model.config)
     history = fit(
         model,
         Examples(tokenizer, table, max_length),

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, set_seed
 
 from confidistill.distillation.classifier import Metric, save_classifier, selection
-from confidistill.distillation.data import Batch, Examples
+from confidistill.distillation.data import Batch, Examples, check_length, check_targets
 from confidistill.distillation.identity import identity
 from confidistill.distillation.training import Training, fit, is_writer
 from confidistill.text.tokens import load_tokenizer
@@ -33,7 +33,13 @@ def finetune_teacher(
 
     The epoch with the best `metric` on `dev` is kept. Tables have columns text, text_pair (pair tasks) and label.
     Killed, the same call goes on from the last of `checkpoints`.
+
+    Raises:
+        UserError: a table has no row, no text, or a label that `label_names` does not have; `max_length` is longer than
+            the model can read.
     """
+    for what, table in (("train", train), ("dev", dev)):
+        check_targets(table, what, len(label_names), logits=False)
     tokenizer = load_tokenizer(base)
     set_seed(training.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -43,6 +49,7 @@ def finetune_teacher(
         id2label=dict(enumerate(label_names)),
         label2id={name: index for index, name in enumerate(label_names)},
     )
+    check_length(max_length, model.config)
     history = fit(
         model,
         Examples(tokenizer, train, max_length),

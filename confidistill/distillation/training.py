@@ -1,19 +1,21 @@
 """The training loop of every stage: transformers.Trainer with our loss, our order of examples, and exact resumption."""
 
-import hashlib
 import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -23,11 +25,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from confidistill.distillation.data import Batch, BucketedSampler, Examples, Sequences, collator
+from confidistill.distillation.data import Batch, BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.identity import identity
 from confidistill.errors import UserError
 from confidistill.files import atomic_file, atomic_folder
 
 Loss = Callable[[nn.Module, Batch], Tensor]
+COMPLETE = "complete"  # a file in a checkpoint that was written to its end
 
 
 @dataclass(frozen=True)
@@ -66,34 +70,48 @@ def fit(
     inputs: str,
     selection: Selection | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place and return its history: a row a logged step, and a row an epoch of the dev metric.
+    """Train `model` in place and return its history: rows of mean loss since the last such row, of learning rate and
+    gradient norm, the last of them at the last step; and a row an epoch of the dev metric.
 
     A checkpoint is left in `checkpoints` every `checkpoint_steps`; called again with the same `inputs` and settings
     after having been killed, it goes on from the last one and ends with the same weights (on CPU in fp32, to the byte).
-    The caller removes the folder once it has written what it wants to keep.
+    The caller removes the folder once it has written what it wants to keep. Started under torchrun, every process
+    takes its share of each batch, and the history is that of one process (to rounding, and but for dropout's noise).
 
     Args:
-        loss: a scalar from the model, in training mode and perhaps wrapped, and a batch.
-        inputs: identifies everything that goes in; a checkpoint of other inputs or settings is discarded.
+        loss: a mean over a batch from the model, in training mode and perhaps wrapped, and the batch.
+        inputs: identifies everything that goes in; a checkpoint of other inputs, settings, number of processes or
+            code is discarded.
 
     Raises:
-        UserError: the batch size is not a multiple of the number of processes.
+        UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
     """
     arguments = _arguments(training, checkpoints)
     if training.batch_size % arguments.world_size:
         raise UserError(f"batch_size {training.batch_size} is not a multiple of {arguments.world_size} processes")
     if arguments.should_save:
-        _discard_other_runs(checkpoints, f"{inputs} {asdict(training)}")
+        code = sorted(Path(__file__).parent.glob("*.py"))
+        _discard_other_runs(
+            checkpoints, identity(inputs, asdict(training), arguments.world_size, torch.__version__, *code)
+        )
     arguments.distributed_state.wait_for_everyone()
-    sampler = BucketedSampler(data.lengths, training.batch_size, training.seed)
-    steps_per_epoch = math.ceil(len(data) / training.batch_size)
-    callbacks: list[TrainerCallback] = [_Epochs(sampler, steps_per_epoch)]
+    batches = BucketedBatches(
+        data.lengths,
+        training.batch_size,
+        training.seed,
+        process=arguments.process_index,
+        processes=arguments.world_size,
+    )
+    callbacks: list[TrainerCallback] = [_Flow(batches)]
     best = None
     if selection:
-        best = _Best(selection, steps_per_epoch, checkpoints / "best", arguments.should_save)
+        best = _Best(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    trainer = _Trainer(model, arguments, data_collator=collator(pad_token_id), train_dataset=data, callbacks=callbacks)
-    trainer.step_loss, trainer.sampler = loss, sampler
+    trainer = _Trainer(model, arguments, train_dataset=data, callbacks=callbacks)
+    trainer.step_loss, trainer.batches = loss, batches
+    trainer.loader = DataLoader(
+        data, batch_sampler=batches, collate_fn=collator(pad_token_id), pin_memory=arguments.dataloader_pin_memory
+    )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     if best and arguments.should_save:
@@ -106,31 +124,53 @@ def fit(
 
 
 def is_writer() -> bool:
-    """Whether this process writes outputs: the first of those started together, or the only one."""
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+    """Whether this process writes outputs: the first of those that torchrun started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def writer_first() -> Iterator[None]:
+    """A block that the other processes enter when the writer has left it."""
+    cpu = not torch.cuda.is_available()
+    with PartialState(cpu=cpu, backend=_backend(cpu)).main_process_first():
+        yield
 
 
 class _Trainer(Trainer):
-    """Trainer with a given loss and a given order of examples."""
+    """Trainer with a given loss and given batches."""
 
     step_loss: Loss
-    sampler: BucketedSampler
+    batches: BucketedBatches
+    loader: DataLoader
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
-        return self.step_loss(model, inputs)
+        with self.accelerator.autocast():  # for the teacher inside the loss; the student's forward has its own
+            return self.step_loss(model, inputs) * self.batches.weight(self.state.global_step % len(self.batches))
 
-    def _get_train_sampler(self, *_: Any) -> BucketedSampler:
-        return self.sampler
+    def get_train_dataloader(self) -> DataLoader:
+        return self.loader
 
 
-class _Epochs(TrainerCallback):
-    """Tell the sampler which epoch begins, also when a run resumes inside one."""
+class _Flow(TrainerCallback):
+    """What Trainer leaves open: the epoch's order, a log of the last step, a broken loss, a mark of completeness."""
 
-    def __init__(self, sampler: BucketedSampler, steps_per_epoch: int) -> None:
-        self.sampler, self.steps_per_epoch = sampler, steps_per_epoch
+    def __init__(self, batches: BucketedBatches) -> None:
+        self.batches = batches
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.sampler.set_epoch(state.global_step // self.steps_per_epoch)
+        self.batches.set_epoch(state.global_step // len(self.batches))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        control.should_log |= state.global_step == state.max_steps
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if not math.isfinite(kwargs["logs"].get("loss", 0.0)):
+            raise UserError(f"the loss is not a finite number at step {state.global_step}: lower learning_rate")
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        args.distributed_state.wait_for_everyone()  # every process has written its part
+        if args.should_save:
+            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 class _Best(TrainerCallback):
@@ -197,12 +237,13 @@ def _arguments(training: Training, checkpoints: Path) -> TrainingArguments:
         seed=training.seed,
         full_determinism=not cpu,
         use_cpu=cpu,
-        ddp_backend="gloo" if cpu and "LOCAL_RANK" in os.environ else None,
+        ddp_backend=_backend(cpu),
         ddp_find_unused_parameters=False,
         save_strategy="steps",
         save_steps=training.checkpoint_steps,
-        save_total_limit=1,
+        save_total_limit=2,  # Trainer deletes the older ones before the newest is marked complete
         logging_steps=logging_steps,
+        logging_nan_inf_filter=False,
         report_to=[],
         disable_tqdm=not sys.stderr.isatty(),
         remove_unused_columns=False,
@@ -213,9 +254,13 @@ def _arguments(training: Training, checkpoints: Path) -> TrainingArguments:
     return arguments
 
 
-def _discard_other_runs(checkpoints: Path, identity: str) -> None:
+def _backend(cpu: bool) -> str | None:
+    """What processes speak to each other through; None: accelerate's choice, and none for a single process."""
+    return "gloo" if cpu and "LOCAL_RANK" in os.environ else None
+
+
+def _discard_other_runs(checkpoints: Path, digest: str) -> None:
     mark = checkpoints / "inputs.sha256"
-    digest = hashlib.sha256(identity.encode()).hexdigest()
     if not mark.exists() or mark.read_text() != digest:
         shutil.rmtree(checkpoints, ignore_errors=True)
         with atomic_file(mark) as path:
@@ -223,11 +268,6 @@ def _discard_other_runs(checkpoints: Path, identity: str) -> None:
 
 
 def _last_checkpoint(checkpoints: Path) -> str | None:
-    """The newest checkpoint that was written to its end; Trainer writes the state file last."""
-    for folder in sorted(checkpoints.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1])):
-        try:
-            json.loads((folder / "trainer_state.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            continue
-        return str(folder)
-    return None
+    """The newest checkpoint that was written to its end."""
+    complete = [path.parent for path in checkpoints.glob(f"checkpoint-*/{COMPLETE}")]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None

@@ -1,0 +1,127 @@
+"""One training stage of each kind at tiny size, as a command: `python -m tests.distillation.stages NAME ASSETS OUTPUT`.
+
+Tests run it as a process of its own, to kill it or to start it under torchrun.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from confidistill.distillation.general import distill_general
+from confidistill.distillation.intermediate import distill_intermediate
+from confidistill.distillation.prediction import distill_prediction
+from confidistill.distillation.student import StudentShape
+from confidistill.distillation.teacher import finetune_teacher
+from confidistill.distillation.training import Training
+from tests import tiny
+
+LABELS = ["bad", "good"]
+SHAPE = StudentShape(layers=2, hidden_size=16, intermediate_size=32, attention_heads=2)
+TRAINING = Training(
+    epochs=2,
+    batch_size=8,
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    warmup_ratio=0.1,
+    schedule="linear",
+    precision="fp32",
+    seed=7,
+    checkpoint_steps=2,
+)
+ROWS = 44  # not a multiple of the batch size: every epoch ends with half a batch
+
+
+def table(rows: int, seed: int) -> pd.DataFrame:
+    rng = random.Random(seed)
+    labels = [index % 2 for index in range(rows)]
+    return pd.DataFrame({"text": [tiny.sentence(rng, label) for label in labels], "label": labels})
+
+
+def write_assets(folder: Path) -> Path:
+    """What the stages start from."""
+    for name in ("base", "plain"):
+        tiny.write_model(folder / name)
+    config = json.loads((folder / "plain" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "plain" / "config.json").write_text(json.dumps(config))
+    train, dev = table(ROWS, seed=1), table(30, seed=2)
+    logits = np.random.default_rng(0).normal(0, 1, (ROWS, 2)).astype(np.float32)
+    logits[np.arange(ROWS), train["label"]] += 3
+    train.assign(logit0=logits[:, 0], logit1=logits[:, 1]).to_parquet(folder / "train.parquet")
+    dev.to_parquet(folder / "dev.parquet")
+    (folder / "corpus.txt").write_text("\n".join(table(120, seed=3)["text"]) + "\n")
+    for name in ("base", "plain"):
+        general(folder, folder / f"{name}-student", base=name, training=replace(TRAINING, epochs=1))
+    return folder
+
+
+def teacher(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+    finetune_teacher(
+        assets / base,
+        pd.read_parquet(assets / "train.parquet")[["text", "label"]],
+        pd.read_parquet(assets / "dev.parquet"),
+        output,
+        label_names=LABELS,
+        max_length=16,
+        training=training,
+        metric="accuracy",
+        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+    )
+
+
+def general(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+    distill_general(
+        assets / base,
+        assets / "corpus.txt",
+        output,
+        shape=SHAPE,
+        initialisation="random",
+        max_length=12,
+        sequences=ROWS,
+        training=training,
+        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+    )
+
+
+def intermediate(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+    distill_intermediate(
+        assets / base,
+        assets / f"{base}-student",
+        pd.read_parquet(assets / "train.parquet"),
+        output,
+        max_length=16,
+        training=training,
+        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+    )
+
+
+def prediction(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+    distill_prediction(
+        assets / f"{base}-student",
+        pd.read_parquet(assets / "train.parquet"),
+        pd.read_parquet(assets / "dev.parquet"),
+        output,
+        label_names=LABELS,
+        max_length=16,
+        training=training,
+        metric="mcc",
+        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+    )
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    "teacher": teacher,
+    "general": general,
+    "intermediate": intermediate,
+    "prediction": prediction,
+}
+
+if __name__ == "__main__":
+    name, assets, output, *base = sys.argv[1:]
+    STAGES[name](Path(assets), Path(output), base=base[0] if base else "base")
