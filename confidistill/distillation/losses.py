@@ -61,7 +61,8 @@ def hidden_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, paddin
 def soft_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
     """-sum_j softmax(z_T / t)_j log softmax(z_S / t)_j, mean over the batch (TinyBERT, Eq. 10).
 
-    TinyBERT's code divides by batch x classes: its value is this one over C.
+    TinyBERT's code divides by batch x classes: its value is this one over C. As there, the value is not multiplied by
+    t^2: gradients shrink as 1 / t^2 where t is large.
 
     Args:
         student_logits, teacher_logits: (B, C).
@@ -86,6 +87,8 @@ def prediction_loss(
     temperature: float = 1.0,
 ) -> Tensor:
     """alpha * CE(y, p_S) + (1 - alpha) * distillation (Eq. 1, as a mean; TinyBERT: soft_ce, alpha = 0, t = 1).
+
+    The temperature divides both models' logits in the distillation term only.
 
     Args:
         student_logits, teacher_logits: (B, C). labels: (B,).
