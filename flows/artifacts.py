@@ -26,18 +26,14 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._done = 0
-        self._artifact: Any = create_progress_artifact(
-            progress=0.0, key="progress", description=f"0 of {total} stages"
-        )
+        self._artifact: Any = create_progress_artifact(progress=0.0, key="progress", description=f"0 of {total} stages")
 
     def add(self, name: str) -> None:
         """One more stage is done (or failed, or given up)."""
         self._done += 1
         percent = 100.0 * self._done / self._total
         with suppress(*AWAY):  # the next stage tells it
-            update_progress_artifact(
-                self._artifact, percent, f"{self._done} of {self._total} stages; last: {name}"
-            )
+            update_progress_artifact(self._artifact, percent, f"{self._done} of {self._total} stages; last: {name}")
 
 
 def publish() -> None:

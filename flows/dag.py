@@ -55,9 +55,7 @@ def changed(stages: Iterable[str]) -> set[str]:
     """Those of `stages` whose command, parameters, dependencies or outputs are not what dvc.lock has."""
     wanted = set(stages)
     with _repo() as repo, repo.lock:
-        return {
-            stage.addressing for stage in repo.index.stages if stage.addressing in wanted and stage.changed()
-        }
+        return {stage.addressing for stage in repo.index.stages if stage.addressing in wanted and stage.changed()}
 
 
 def inputs(name: str) -> list[str]:
@@ -77,9 +75,7 @@ def inputs(name: str) -> list[str]:
         for needed in repo.index.graph.successors(stage):
             for out in needed.outs:
                 for dep in stage.deps:
-                    if not repo.fs.isin_or_eq(out.fs_path, dep.fs_path) and not repo.fs.isin(
-                        dep.fs_path, out.fs_path
-                    ):
+                    if not repo.fs.isin_or_eq(out.fs_path, dep.fs_path) and not repo.fs.isin(dep.fs_path, out.fs_path):
                         continue
                     if not out.use_cache:
                         raise UserError(

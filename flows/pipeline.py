@@ -96,9 +96,7 @@ def pipeline(
 class Run:
     """One run of the pipeline: the loop that starts what the schedule allows and hears what became of it."""
 
-    def __init__(
-        self, stages: dict[str, dag.Stage], schedule: Schedule, pool: remote.Pool | None, force: bool
-    ) -> None:
+    def __init__(self, stages: dict[str, dag.Stage], schedule: Schedule, pool: remote.Pool | None, force: bool) -> None:
         self._stages = stages
         self._schedule = schedule
         self._pool = pool
@@ -225,28 +223,16 @@ def _tell_what_would_run(stages: dict[str, dag.Stage], force: bool) -> None:
     for name, stage in stages.items():
         if stage.upstream & (stale | behind):
             behind.add(name)
-        outcome = (
-            "would run"
-            if name in stale
-            else "would run if its inputs change"
-            if name in behind
-            else UNCHANGED
-        )
+        outcome = "would run" if name in stale else "would run if its inputs change" if name in behind else UNCHANGED
         print(f"{name}: {outcome.lower()}")
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.pipeline", description="Run the DVC pipeline under Prefect."
-    )
-    parser.add_argument(
-        "--targets", nargs="+", default=[], metavar="STAGE", help="only these, with what they need"
-    )
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the DVC pipeline under Prefect.")
+    parser.add_argument("--targets", nargs="+", default=[], metavar="STAGE", help="only these, with what they need")
     parser.add_argument("--force", action="store_true", help="run stages even if they are up to date")
     parser.add_argument("--dry", action="store_true", help="print what would run, and run nothing")
-    parser.add_argument(
-        "--workers", type=int, default=WORKERS, metavar="N", help=f"stages side by side ({WORKERS})"
-    )
+    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"stages side by side ({WORKERS})")
     parser.add_argument("--gpus", type=int, metavar="N", help="GPUs of this machine to use (all)")
     parser.add_argument("--gpu-pool", metavar="NAME", help="work pool for the stages marked for a GPU")
     parser.add_argument(

@@ -22,9 +22,7 @@ from confidistill.text.sources import HubSource, PackageSource
 from tasks.params import Params, Student, Task, load
 
 V100 = 5.3e12  # multiply-adds a second, fp32
-PRICE = (
-    2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 (0.38), on demand, in us-central1
-)
+PRICE = 2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 (0.38), on demand, in us-central1
 WIKIPEDIA_WORDS = 2_500_000_000
 PIECES_PER_WORD = 1.3
 MASKED_SHARE = 0.25  # of a text's positions: words that augmentation looks at, one masked-LM pass each
@@ -64,9 +62,7 @@ def plan(params: Params) -> list[Cost]:
     Raises:
         UserError: a size is not known before its data or model is fetched; the message names the stage to run.
     """
-    return [
-        Cost(stage, int(examples), examples * work / V100 / 3600) for stage, examples, work in _work(params)
-    ]
+    return [Cost(stage, int(examples), examples * work / V100 / 3600) for stage, examples, work in _work(params)]
 
 
 def _work(params: Params) -> Iterator[tuple[str, float, float]]:
@@ -121,9 +117,7 @@ def _base_shape(params: Params) -> Shape:
     match params.sources[params.models.base]:
         case HubSource(repo=name) | PackageSource(name=name) if name in KNOWN_BASES:
             return Shape(*KNOWN_BASES[name])
-    raise UserError(
-        "the base model's size is not known before it is fetched: run `dvc repro download_models`"
-    )
+    raise UserError("the base model's size is not known before it is fetched: run `dvc repro download_models`")
 
 
 def _rows(name: str, task: Task) -> dict[str, int]:
@@ -137,9 +131,7 @@ def _rows(name: str, task: Task) -> dict[str, int]:
             return official | {"train": train_rows or official["train"]}
         case SnippetsData(train=int(train), dev=dev):
             return {"train": train, "dev": dev}
-    raise UserError(
-        f"the rows of {name} are not known before they are fetched: run `dvc repro download_data@{name}`"
-    )
+    raise UserError(f"the rows of {name} are not known before they are fetched: run `dvc repro download_data@{name}`")
 
 
 def _is_pair(name: str, task: Task) -> bool:
@@ -159,9 +151,7 @@ def _corpus_sequences(params: Params, length: int) -> int:
     elif "wikipedia" in params.corpus.source:
         words = WIKIPEDIA_WORDS
     else:
-        raise UserError(
-            "the size of the corpus is not known before it is fetched: run `dvc repro download_corpus`"
-        )
+        raise UserError("the size of the corpus is not known before it is fetched: run `dvc repro download_corpus`")
     return int(words * PIECES_PER_WORD / length)
 
 

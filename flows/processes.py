@@ -87,9 +87,7 @@ def own_clone(what: str) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip()
             if _is_alive(owner.rpartition(" ")[2]):
-                raise UserError(
-                    f"{owner} is at work in this clone: wait for its end, or use a clone of its own"
-                )
+                raise UserError(f"{owner} is at work in this clone: wait for its end, or use a clone of its own")
             print(
                 "waiting for the stage that a killed run left at work in this clone",
                 file=sys.stderr,
@@ -124,9 +122,7 @@ def _is_alive(pid: str) -> bool:
 def _environment() -> dict[str, str]:
     """Ours without what is Prefect's, credentials among it, and with this Python first on the path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment["PATH"] = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
 

@@ -67,9 +67,7 @@ def find(name: str, patience: int) -> Pool:
             work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[name])),
         )
     if not deployments:
-        raise UserError(
-            f"no deployment of the flow 'stage' is on a work pool called {name!r}: see docs/clusters.md"
-        )
+        raise UserError(f"no deployment of the flow 'stage' is on a work pool called {name!r}: see docs/clusters.md")
     return Pool(name, deployments[0].id, _git("rev-parse", "HEAD").strip(), patience)
 
 
@@ -90,9 +88,7 @@ def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[st
         _out.discard(sent.id)
         if state.is_completed():
             if not bring_home(name):
-                raise StageError(
-                    f"{name}: done on {pool.name}, but the DVC remote's run-cache has no result of it"
-                )
+                raise StageError(f"{name}: done on {pool.name}, but the DVC remote's run-cache has no result of it")
             return
         if not state.is_crashed():
             raise StageError(f"{name} on {pool.name}: {state.name}: {state.message}")

@@ -103,9 +103,7 @@ def fetch_revision(revision: str) -> None:
         if _git("fetch", "--quiet", "origin"):
             raise StageError("git fetch origin has failed")
         if _git("cat-file", "-e", commit):
-            raise UserError(
-                f"origin has no revision {revision}: `git push` it before it can run on a work pool"
-            )
+            raise UserError(f"origin has no revision {revision}: `git push` it before it can run on a work pool")
     if _git("checkout", "--quiet", "--force", "--detach", revision):
         raise StageError(f"git checkout {revision} has failed")
 
@@ -196,7 +194,5 @@ def _git(*arguments: str) -> int:
 
 def _reason(name: str, status: int, lines: list[str]) -> str:
     """One line that says why: what the stage's own command printed last, before DVC's summary."""
-    said = [
-        line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))
-    ]
+    said = [line for line in lines if not line.startswith(("ERROR: failed to reproduce", "> ", "Running stage"))]
     return f"{name}: exit status {status}: {said[-1] if said else 'it printed nothing'}"

@@ -49,10 +49,7 @@ class Server:
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "server", "start"],
-                env=os.environ
-                | self.environment
-                | self.database
-                | {"PREFECT_SERVER_API_PORT": str(self.port)},
+                env=os.environ | self.environment | self.database | {"PREFECT_SERVER_API_PORT": str(self.port)},
                 stdout=log,
                 stderr=log,
             )
@@ -77,9 +74,7 @@ class Server:
 
     def flow_run(self, name: str) -> Any:
         """The last flow run of that name."""
-        found = self._ask(
-            "flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"}
-        )
+        found = self._ask("flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"})
         return found[0]
 
     def task_runs(self, flow_run: str) -> dict[str, Any]:
@@ -122,9 +117,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environment = self.clone.environment(
-            **self._server.environment, CONFIDISTILL_CLONE=str(self.clone.root)
-        )
+        environment = self.clone.environment(**self._server.environment, CONFIDISTILL_CLONE=str(self.clone.root))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -12,14 +12,14 @@ pytestmark = pytest.mark.timeout(240)
 STAGES = 9
 
 
-def test_as_dvc_repro_and_then_nothing_to_do(toy: Toy) -> None:
+def test_as_dvc_repro_and_then_nothing_to_do(toy: Toy, server: Server) -> None:
     first = toy.pipeline("--workers", "3")  # on a server of its own
     assert first.returncode == 0, first.stdout + first.stderr
     assert f"done: {STAGES} stages: {STAGES} run" in first.stdout
     assert toy.lock == reproduced(toy)
     assert len(toy.started()) == len(set(toy.started())) == STAGES
     toy.reset()
-    second = toy.pipeline()
+    second = toy.pipeline(**server.environment)
     assert second.returncode == 0
     assert f"done: {STAGES} stages: {STAGES} up to date" in second.stdout
     assert second.stderr.count("Up to date") == STAGES
@@ -126,19 +126,20 @@ def test_interrupted_and_gone_on_with(toy: Toy, server: Server) -> None:
 
 
 def test_one_pipeline_a_clone_and_what_a_killed_one_leaves(toy: Toy, server: Server) -> None:
-    toy.tell("pace", "3")
+    toy.tell("pace", "0.5")
     first = toy.start("--workers", "1", "--targets", "train@a", **server.environment)
     wait_until(lambda: list(toy.root.glob("models/*.checkpoint")), "the training is at its first step")
+    toy.tell("pace", "12")
     second = toy.pipeline("--targets", "train@a", **server.environment)
     assert second.returncode == 2
-    assert (
-        f"error: a pipeline, process {first.pid} is at work in this clone: wait for its end" in second.stderr
-    )
+    owner = f"a pipeline, process {first.pid}"
+    assert f"error: {owner} is at work in this clone: wait for its end" in second.stderr
     first.kill()
     first.wait()
-    third = toy.pipeline("--targets", "train@a", **server.environment)
-    assert third.returncode == 0, third.stdout + third.stderr
-    assert "waiting for the stage that a killed run left at work" in third.stderr
+    third = toy.start("--targets", "train@a", **server.environment)
+    wait_until(lambda: "waiting for the stage that a killed run left" in toy.output, "the third one waits")
+    toy.tell("pace", "0")
+    assert third.wait(60) == 0, toy.output
     assert toy.lock == reproduced(toy, "train@a")
 
 

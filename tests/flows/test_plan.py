@@ -28,9 +28,7 @@ def test_paper_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     costs = {cost.stage: cost for cost in plan(load(PROFILES / "paper.yaml"))}
     rte = costs["distill_intermediate@RTE-S_6L"]
     assert rte.examples == 2490 * 62 * 3
-    assert rte.hours * 60 == pytest.approx(
-        37 * 154_380 / 144_076, rel=0.1
-    )  # the authors: 37 min for 144,076 rows
+    assert rte.hours * 60 == pytest.approx(37 * 154_380 / 144_076, rel=0.1)  # the authors: 37 min for 144,076 rows
     assert costs["finetune_teacher@SST-2"].examples == 3 * 67_349
     assert costs["predict_teacher@QQP"].examples == 363_846 + 40_430
     assert {stage.partition("@")[0] for stage in costs} == {

@@ -129,10 +129,7 @@ def test_the_server_is_restarted(world: World) -> None:
         status, output = world.finished(process)
     assert status == 0, output
     assert world.driver.started().count("train@a") == 1
-    assert (
-        entries(world.driver.lock)["distil@a-x"]
-        == entries(reproduced(world.driver, "distil@a-x"))["distil@a-x"]
-    )
+    assert entries(world.driver.lock)["distil@a-x"] == entries(reproduced(world.driver, "distil@a-x"))["distil@a-x"]
 
 
 def test_the_remote_is_away_for_a_while(world: World) -> None:

@@ -36,9 +36,7 @@ def rendered(configuration: type[BaseJobConfiguration], template: str, **variabl
 
 def test_kubernetes_job_on_a_v100_node() -> None:
     worker = pytest.importorskip("prefect_kubernetes.worker")
-    job = rendered(
-        worker.KubernetesWorkerJobConfiguration, "kubernetes-v100.json", image="registry/confidistill:1"
-    )
+    job = rendered(worker.KubernetesWorkerJobConfiguration, "kubernetes-v100.json", image="registry/confidistill:1")
     manifest = job.job_manifest
     assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "Job")
     assert manifest["metadata"]["namespace"] == "confidistill"
@@ -82,9 +80,7 @@ def test_kubernetes_job_on_a_v100_node() -> None:
 def service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's own identity: a key file of a service account that nobody has."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     account = {
         "type": "service_account",
         "project_id": "project",
@@ -131,9 +127,7 @@ def test_vertex_job_on_v100() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "path", [*POOLS.glob("*.json"), PROJECT / "prefect.yaml", PROJECT / "docker/Dockerfile"]
-)
+@pytest.mark.parametrize("path", [*POOLS.glob("*.json"), PROJECT / "prefect.yaml", PROJECT / "docker/Dockerfile"])
 def test_nothing_secret_or_privileged(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r'"privileged": true|hostPath|hostNetwork|--privileged', text)
@@ -144,9 +138,7 @@ def test_nothing_secret_or_privileged(path: Path) -> None:
 def test_deployments_name_the_flows_and_their_pools() -> None:
     from prefect.flows import load_flow_from_entrypoint
 
-    deployments = {
-        each["name"]: each for each in YAML(typ="safe").load(PROJECT / "prefect.yaml")["deployments"]
-    }
+    deployments = {each["name"]: each for each in YAML(typ="safe").load(PROJECT / "prefect.yaml")["deployments"]}
     assert {name: each["work_pool"]["name"] for name, each in deployments.items()} == {
         "pipeline": "cpu",
         "stage": "gpu",
@@ -157,7 +149,5 @@ def test_deployments_name_the_flows_and_their_pools() -> None:
 
 def test_with_secrets_runs_the_command() -> None:
     script = PROJECT / "docker/with-secrets"
-    done = subprocess.run(
-        [sys.executable, script, "echo", "as it is"], capture_output=True, text=True, env=os.environ
-    )
+    done = subprocess.run([sys.executable, script, "echo", "as it is"], capture_output=True, text=True, env=os.environ)
     assert (done.returncode, done.stdout) == (0, "as it is\n")

@@ -35,7 +35,7 @@ stages:
   train:
     foreach: ${tasks}
     do:
-      cmd: python work.py train data/${key}.txt models/${key} ${steps}
+      cmd: python work.py train data/${key}.txt models/${key} ${steps} ${seed}
       deps: ["data/${key}.txt"]
       params: [seed, rate]
       outs: ["models/${key}"]
@@ -85,11 +85,7 @@ class Toy:
     home: Path
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PREFECT_", "CUDA_", "DVC_"))
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "CUDA_", "DVC_"))}
         return kept | {
             "TOY_CONTROL": str(self.control),
             "PREFECT_HOME": str(self.home),
@@ -131,9 +127,7 @@ class Toy:
 
     def clone(self, name: str) -> "Toy":
         """Another clone of the same origin, with its own cache and the same control folder."""
-        origin = subprocess.check_output(
-            ["git", "remote", "get-url", "origin"], cwd=self.root, text=True
-        ).strip()
+        origin = subprocess.check_output(["git", "remote", "get-url", "origin"], cwd=self.root, text=True).strip()
         target = self.root.parent / name
         subprocess.run(["git", "clone", "--quiet", origin, str(target)], check=True)
         return Toy(target, self.control, self.home)

@@ -1,4 +1,4 @@
-"""The stages of the toy pipeline: `python work.py KIND INPUT OUTPUT [STEPS]`.
+"""The stages of the toy pipeline: `python work.py KIND INPUT OUTPUT [STEPS SEED]`.
 
 The folder TOY_CONTROL lets a test look on and interfere, without DVC seeing a difference: `trace` gets a line at
 each start, `pace` holds the seconds of a training step, `fail-<stage>` makes that stage fail.
@@ -22,13 +22,13 @@ output.parent.mkdir(parents=True, exist_ok=True)
 text = "".join(path.read_text() for path in ([source] if source.is_file() else sorted(source.rglob("*.txt"))))
 
 if kind == "train":  # a checkpoint a step, outside of the stage's outputs
-    steps = int(sys.argv[4])
+    steps, seed = int(sys.argv[4]), int(sys.argv[5])
     checkpoint = Path(f"{output}.checkpoint")
     done = checkpoint.read_text().split() if checkpoint.exists() else []
     for step in range(len(done), steps):
         pace = control / "pace"
         time.sleep(float(pace.read_text()) if pace.exists() else 0)
-        done.append(str((step * 7919 + len(text)) % 101))
+        done.append(str((step * 7919 + seed * len(text)) % 101))
         checkpoint.write_text(" ".join(done))
         print(f"step {step + 1} of {steps}")
     checkpoint.unlink()
