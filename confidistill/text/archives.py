@@ -2,6 +2,7 @@
 
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from confidistill.errors import UserError
@@ -16,12 +17,15 @@ def extract(archive: Path, member: str, into: Path) -> Path:
         UserError: not an archive, no such member, or one whose path leaves the archive.
     """
     first, _, rest = member.partition("!/")
-    if zipfile.is_zipfile(archive):
-        path = _from_zip(archive, first, into)
-    elif tarfile.is_tarfile(archive):
-        path = _from_tar(archive, first, into)
-    else:
-        raise UserError(f"{archive.name}: neither a zip nor a tar archive")
+    try:
+        if archive.is_file() and zipfile.is_zipfile(archive):
+            path = _from_zip(archive, first, into)
+        elif archive.is_file() and tarfile.is_tarfile(archive):
+            path = _from_tar(archive, first, into)
+        else:
+            raise UserError(f"{archive.name}: neither a zip nor a tar archive")
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive.name}: {error or 'it is cut off'}: refused") from None
     return extract(path, rest, into / "nested") if rest else path
 
 

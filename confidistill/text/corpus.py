@@ -34,7 +34,13 @@ def paragraphs(corpus: Path) -> Iterator[str]:
 
 
 def pack(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], length: int) -> Iterator[list[int]]:
-    """Sequences of exactly `length` token ids: [CLS], consecutive text, [SEP]. What is left at the end is dropped."""
+    """Sequences of exactly `length` token ids: [CLS], consecutive text, [SEP]. What is left at the end is dropped.
+
+    Raises:
+        UserError: `length` leaves no room for text.
+    """
+    if length < 3:
+        raise UserError(f"a length of {length} tokens leaves no room beside [CLS] and [SEP]: use 3 or more")
     buffer: list[int] = []
     texts = iter(texts)
     while batch := list(islice(texts, TOKENIZED_TOGETHER)):
@@ -60,4 +66,4 @@ def _parquet_lines(path: Path) -> Iterator[str]:
         raise UserError(f"{path}: no column 'text': it has {', '.join(file.schema_arrow.names)}")
     for batch in file.iter_batches(columns=["text"]):
         for text in batch.column(0).to_pylist():
-            yield from text.splitlines()
+            yield from (text or "").splitlines()

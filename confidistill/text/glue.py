@@ -144,6 +144,9 @@ def _read_hub(task: GlueTask, folder: Path, split: str, *, two_dev_sets: bool) -
     if not paths:
         raise UserError(f"{folder / task.hub}: no file {stem}-*.parquet: add it to `files` of the source")
     table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    missing = [column for column in (*task.hub_columns, "label") if column not in table]
+    if missing:
+        raise UserError(f"{paths[0]}: no column {missing[0]!r}: it has {', '.join(table.columns)}")
     unknown = ~table["label"].isin(range(len(task.label_names)))
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])

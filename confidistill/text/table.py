@@ -1,22 +1,31 @@
 """A user's own labelled table: CSV, TSV, JSON lines or Parquet."""
 
-from collections.abc import Callable, Sequence
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from confidistill.errors import UserError
 
+PARQUET = ".parquet"
+
 
 def read_table(path: Path, *, text: str, text_pair: str | None, label: str | None) -> pd.DataFrame:
     """Columns text, text_pair and label (as text, still) of the file's columns of the given names.
 
+    CSV and TSV have a header, and quotes as in RFC 4180; a line of JSON lines is an object. The index counts the lines
+    on which rows end, or a Parquet file's rows, from 1.
+
     Raises:
         UserError: the file is missing, empty, not UTF-8 or of an unknown kind, a row has too few or too many fields, a
-            column is missing, a text or label is missing.
+            column is missing, a text or label is missing; line or row is named.
     """
     path = Path(path)
     table = _read(path)
+    if not len(table):
+        raise UserError(f"{path}: empty: it has no row")
     wanted = {"text": text, "text_pair": text_pair, "label": label}
     columns = {}
     for name, column in wanted.items():
@@ -24,60 +33,100 @@ def read_table(path: Path, *, text: str, text_pair: str | None, label: str | Non
             continue
         if column not in table:
             raise UserError(f"{path}: no column {column!r}: it has {', '.join(map(str, table.columns))}")
-        empty = table[column].isna().to_numpy().nonzero()[0]
-        if len(empty):
-            raise UserError(f"{path}: row {empty[0] + 1}, column {column!r}: empty: fill it or remove the row")
-        columns[name] = table[column].astype(str)
-    if not len(table):
-        raise UserError(f"{path}: empty: it has no row")
+        values = table[column]
+        empty = values.isna() | (values.astype(str).str.strip() == "")
+        if empty.any():
+            raise UserError(f"{_place(path, empty)}, column {column!r}: empty: fill it or remove the row")
+        columns[name] = values.astype(str)
     return pd.DataFrame(columns)
 
 
 def encode_labels(table: pd.DataFrame, label_names: Sequence[str], path: Path) -> pd.DataFrame:
-    """The table with its labels as ids in `label_names`.
+    """The table with its labels as ids in `label_names`, its rows numbered from 0.
 
     Raises:
-        UserError: a label is none of `label_names`; the row is named.
+        UserError: a label is none of `label_names`; line or row is named.
     """
     ids = {name: index for index, name in enumerate(label_names)}
     encoded = table["label"].map(ids)
-    unknown = encoded.isna().to_numpy().nonzero()[0]
-    if len(unknown):
-        row = unknown[0]
-        raise UserError(
-            f"{path}: row {row + 1}: unknown label {table['label'].iloc[row]!r}: "
-            f"the labels are {', '.join(label_names)}"
-        )
-    return table.assign(label=encoded.astype("int64"))
+    unknown = encoded.isna()
+    if unknown.any():
+        label = table["label"][unknown].iloc[0]
+        raise UserError(f"{_place(path, unknown)}: unknown label {label!r}: the labels are {', '.join(label_names)}")
+    return table.assign(label=encoded.astype("int64")).reset_index(drop=True)
+
+
+def _place(path: Path, wrong: pd.Series) -> str:
+    """File and line (or row) of the first that is wrong."""
+    return f"{path}: {'row' if path.suffix == PARQUET else 'line'} {wrong.idxmax()}"
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    readers: dict[str, Callable[[], pd.DataFrame]] = {
-        ".csv": lambda: pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False, na_values=[""]),
-        ".tsv": lambda: pd.read_csv(
-            path, sep="\t", dtype=str, encoding="utf-8-sig", keep_default_na=False, na_values=[""]
-        ),
-        ".jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
-        ".parquet": lambda: pd.read_parquet(path),
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": lambda path: _read_separated(path, ","),
+        ".tsv": lambda path: _read_separated(path, "\t"),
+        ".jsonl": _read_json_lines,
+        PARQUET: _read_parquet,
     }
     if path.suffix not in readers:
         raise UserError(f"{path}: kind {path.suffix or 'unknown'!r} is not supported: use {', '.join(readers)}")
-    if not path.stat().st_size:
-        raise UserError(f"{path}: empty: it has no row")
-    try:
-        return readers[path.suffix]()
-    except UnicodeDecodeError:
-        line = next(number for number, text in enumerate(path.read_bytes().split(b"\n"), 1) if not _is_utf8(text))
-        raise UserError(f"{path}: line {line}: not UTF-8: convert the file to UTF-8") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        raise UserError(f"{path}: {str(error).strip().splitlines()[0]}") from None
+    return readers[path.suffix](path)
 
 
-def _is_utf8(line: bytes) -> bool:
+def _read_separated(path: Path, separator: str) -> pd.DataFrame:
+    """Not pandas.read_csv, which fills the fields that a row lacks."""
+    reader = csv.reader(_lines(path), delimiter=separator, strict=True)
+    numbers, rows = [], []
     try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        header = next(reader, [])
+        repeated = [name for name in header if header.count(name) > 1]
+        if repeated:
+            raise UserError(f"{path}: line 1: column {repeated[0]!r} stands there twice: rename one")
+        for row in reader:
+            if not row:
+                continue  # a blank line
+            if len(row) != len(header):
+                raise UserError(
+                    f"{path}: line {reader.line_num}: {len(row)} fields, the header has {len(header)}: "
+                    "quote a field that holds the separator"
+                )
+            numbers.append(reader.line_num)
+            rows.append(row)
+    except csv.Error as error:
+        start = numbers[-1] + 1 if numbers else 1
+        raise UserError(f"{path}: line {start}: {error}: check the quotes of the row that begins there") from None
+    return pd.DataFrame(rows, columns=header, index=numbers, dtype=object)
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    rows = {}
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}: line {number}: not JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise UserError(f'{path}: line {number}: not a JSON object: write {{"column": value, ...}}')
+        rows[number] = row
+    return pd.DataFrame(list(rows.values()), index=list(rows), dtype=object)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
+        raise UserError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
+    return table.set_axis(range(1, len(table) + 1))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise UserError(f"{path}: line {number}: not UTF-8: convert the file to UTF-8") from None
