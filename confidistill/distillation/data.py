@@ -120,7 +120,7 @@ def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool)
         if rows.any():
             row = int(rows.argmax())
             wanted = f"a label in 0..{classes - 1}" if name == "label" else "a finite number"
-            raise UserError(f"{what}: row {row}, column {name!r}: {table[name].iloc[row]!r} is not {wanted}")
+            raise UserError(f"{what}: row {row}, column {name!r}: {table[name].iloc[row]} is not {wanted}")
 
 
 def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:

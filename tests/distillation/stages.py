@@ -1,6 +1,6 @@
-"""One training stage of each kind at tiny size, as a command: `python -m tests.distillation.stages NAME ASSETS OUTPUT`.
+"""One training stage of each kind at tiny size, as a command, to be killed or started under torchrun.
 
-Tests run it as a process of its own, to kill it or to start it under torchrun.
+`python -m tests.distillation.stages NAME ASSETS OUTPUT BASE '{"batch_size": 4}'`: the last changes the training.
 """
 
 import json
@@ -61,6 +61,20 @@ def write_assets(folder: Path) -> Path:
     return folder
 
 
+def checkpoints(output: Path) -> Path:
+    return output.with_name(f"{output.name}.checkpoints")
+
+
+def history(output: Path, key: str = "loss") -> list[float]:
+    """The logged values of `key`, in order."""
+    return [row[key] for row in json.loads((output / "history.json").read_text()) if key in row]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a model folder but its card, which names the folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"}
+
+
 def teacher(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
     finetune_teacher(
         assets / base,
@@ -71,7 +85,7 @@ def teacher(assets: Path, output: Path, *, base: str = "base", training: Trainin
         max_length=16,
         training=training,
         metric="accuracy",
-        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+        checkpoints=checkpoints(output),
     )
 
 
@@ -85,7 +99,7 @@ def general(assets: Path, output: Path, *, base: str = "base", training: Trainin
         max_length=12,
         sequences=ROWS,
         training=training,
-        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+        checkpoints=checkpoints(output),
     )
 
 
@@ -97,7 +111,7 @@ def intermediate(assets: Path, output: Path, *, base: str = "base", training: Tr
         output,
         max_length=16,
         training=training,
-        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+        checkpoints=checkpoints(output),
     )
 
 
@@ -111,7 +125,7 @@ def prediction(assets: Path, output: Path, *, base: str = "base", training: Trai
         max_length=16,
         training=training,
         metric="mcc",
-        checkpoints=output.with_name(f"{output.name}.checkpoints"),
+        checkpoints=checkpoints(output),
     )
 
 
@@ -123,5 +137,5 @@ STAGES: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
-    name, assets, output, *base = sys.argv[1:]
-    STAGES[name](Path(assets), Path(output), base=base[0] if base else "base")
+    name, assets, output, base, changes = sys.argv[1:]
+    STAGES[name](Path(assets), Path(output), base=base, training=replace(TRAINING, **json.loads(changes)))
