@@ -60,16 +60,19 @@ def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentS
     config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden_size
     config.intermediate_size, config.num_attention_heads = shape.intermediate_size, shape.attention_heads
     student = Student(BertModel(config), teacher.hidden_size)
-    mapped = {_mapped(key): tensor for key, tensor in state.items() if not key.startswith(HEADS)}
-    mapped = {key: tensor for key, tensor in mapped.items() if not key.endswith(BUFFERS)}
+    theirs = {_mapped(key): key for key in state if not key.startswith(HEADS) and not key.endswith(BUFFERS)}
     expected = student.state_dict()
-    for problem, keys in (("unexpected", mapped.keys() - expected), ("missing", expected.keys() - mapped)):
+    unexpected = [key for ours, key in theirs.items() if ours not in expected]
+    missing = [_published(key) for key in expected if key not in theirs]
+    for problem, keys in (("unexpected", unexpected), ("missing", missing)):
         if keys:
-            raise UserError(f"{name}: {problem} key {min(keys)!r} ({len(keys)} in all): is it a student of this shape?")
-    for key, tensor in mapped.items():
-        if tensor.shape != expected[key].shape:
+            raise UserError(f"{name}: {problem} key {keys[0]!r} ({len(keys)} in all): is it a student of this shape?")
+    mapped = {ours: state[key] for ours, key in theirs.items()}
+    for ours, tensor in mapped.items():
+        if tensor.shape != expected[ours].shape:
             raise UserError(
-                f"{name}: {key!r} has shape {tuple(tensor.shape)}, the student needs {tuple(expected[key].shape)}"
+                f"{name}: {theirs[ours]!r} has shape {tuple(tensor.shape)}, "
+                f"the student needs {tuple(expected[ours].shape)}"
             )
     student.load_state_dict(mapped)
     return student
@@ -81,3 +84,8 @@ def _mapped(key: str) -> str:
         return f"projection.{key.removeprefix(PROJECTION)}"
     key = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))
     return f"encoder.{key.removeprefix('bert.')}"
+
+
+def _published(key: str) -> str:
+    """TinyBERT's name of our parameter."""
+    return re.sub(r"^projection\.", PROJECTION, re.sub(r"^encoder\.", "bert.", key))
