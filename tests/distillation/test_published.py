@@ -60,8 +60,6 @@ def write(folder, state):
 def test_round_trip(teacher, student, tmp_path, prefix, old_layer_norm):
     state = tinybert(student, prefix=prefix, old_layer_norm=old_layer_norm)
     assert (f"{prefix}encoder.layer.1.output.LayerNorm.gamma" in state) == old_layer_norm
-        f"{prefix}encoder.layer.1.output.LayerNorm.gamma" in state
-    ) == old_layer_norm
     import_checkpoint(write(tmp_path / "theirs", state), teacher, tmp_path / "ours", shape=SHAPE)
     found = load_student(tmp_path / "ours").state_dict()
     expected = student.state_dict()
