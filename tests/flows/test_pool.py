@@ -1,5 +1,6 @@
 """Stages sent to a work pool: a server, two workers in clones of their own, a DVC remote; what may go wrong."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +52,10 @@ class World:
     def log(self) -> str:
         """What the pipeline in the background and the workers have printed so far."""
         return self.driver.output + "".join(worker.log.read_text() for worker in self.workers)
+
+    def pushed(self) -> int:
+        """How often workers have pushed a stage's results."""
+        return len(re.findall(r"push_results-\w+' - Finished in state Completed", self.log()))
 
     @contextmanager
     def remote_away(self) -> Iterator[Callable[[], None]]:
@@ -156,6 +161,22 @@ def test_a_stage_fails_for_good(world: World) -> None:
     assert "train@b was told to fail" in done.stderr
     assert "skipped: distil@b-x, distil@b-y, report" in done.stdout
     assert {"distil@a-x", "distil@a-y"} <= set(world.driver.started())
+
+
+def test_a_killed_driver_loses_nothing(world: World) -> None:
+    world.change(seed=6)
+    world.driver.tell("pace", "0.5")
+    with world.start("--targets", "train@a") as process:
+        wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
+        pushed = world.pushed()
+        kill_tree(process.pid)
+        process.wait()
+    wait_until(lambda: world.driver.trace("end"), "the training is over")
+    wait_until(lambda: world.pushed() > pushed, "its results are in the remote")
+    again = world.pipeline("--targets", "train@a")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert world.driver.started().count("train@a") == 1
+    assert entries(world.driver.lock)["train@a"] == entries(reproduced(world.driver, "train@a"))["train@a"]
 
 
 @pytest.mark.parametrize("name", ["train@a; touch pwned", "--force", "report/../x", ""])

@@ -1,0 +1,52 @@
+"""Processes of the flows: what they see, how they end."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from confidistill.errors import UserError
+from flows import processes
+from tests.flows.toy import alive, wait_until
+
+
+def test_a_stage_does_not_see_what_is_prefects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:not-to-be-seen")
+    lines: list[str] = []
+    assert processes.run(["env"], lines.append, {"CUDA_VISIBLE_DEVICES": "3"}) == 0
+    assert not any("PREFECT" in line or "not-to-be-seen" in line for line in lines)
+    assert "CUDA_VISIBLE_DEVICES=3" in lines
+
+
+def test_lines_as_they_come_and_the_exit_status() -> None:
+    lines: list[str] = []
+    command = "import sys; print('one'); print('50 %', end='\\r'); print('100 %'); sys.exit('no \\xff more')"
+    assert processes.run([sys.executable, "-c", command], lines.append) == 1
+    assert lines == ["one", "50 %", "100 %", "no ÿ more"]
+
+
+def test_stop_all_ends_the_whole_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 1)
+    command = f"trap '' TERM; sh -c 'echo $$ > {tmp_path}/child; exec sleep 600'"
+    statuses: list[int] = []
+    thread = threading.Thread(target=lambda: statuses.append(processes.run(["sh", "-c", command], print)))
+    thread.start()
+    child = tmp_path / "child"
+    wait_until(lambda: child.exists() and child.read_text().strip(), "the child runs")
+    processes.stop_all()
+    thread.join(30)
+    assert not thread.is_alive() and statuses
+    wait_until(lambda: not alive(int(child.read_text())), "the child is gone")
+
+
+def test_one_owner_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        processes.own_clone("a pipeline"),
+        pytest.raises(UserError, match=r"a pipeline, process .* is at work in this clone"),
+        processes.own_clone("stage x"),
+    ):
+        pass
+    with processes.own_clone("stage x"):
+        pass
