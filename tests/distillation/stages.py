@@ -1,6 +1,7 @@
 """One training stage of each kind at tiny size, as a command, to be killed or started under torchrun.
 
-`python -m tests.distillation.stages NAME ASSETS OUTPUT BASE '{"batch_size": 4}'`: the last changes the training.
+`python -m tests.distillation.stages NAME,NAME ASSETS OUTPUT BASE '{"batch_size": 4}'`: writes OUTPUT/NAME; the last
+changes the training.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file, save_file
 
 from confidistill.distillation.general import distill_general
 from confidistill.distillation.intermediate import distill_intermediate
@@ -47,6 +49,7 @@ def write_assets(folder: Path) -> Path:
     """What the stages start from."""
     for name in ("base", "plain"):
         tiny.write_model(folder / name)
+        _spread_scores(folder / name / "model.safetensors")
     config = json.loads((folder / "plain" / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "plain" / "config.json").write_text(json.dumps(config))
@@ -59,6 +62,15 @@ def write_assets(folder: Path) -> Path:
     for name in ("base", "plain"):
         general(folder, folder / f"{name}-student", base=name, training=replace(TRAINING, epochs=1))
     return folder
+
+
+def _spread_scores(weights: Path) -> None:
+    """Make queries and keys large, so that attention scores weigh in a loss as those of a trained model do."""
+    state = load_file(weights)
+    for name in state:
+        if name.endswith(("query.weight", "key.weight")):
+            state[name] *= 10
+    save_file(state, weights, {"format": "pt"})
 
 
 def checkpoints(output: Path) -> Path:
@@ -137,5 +149,6 @@ STAGES: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
-    name, assets, output, base, changes = sys.argv[1:]
-    STAGES[name](Path(assets), Path(output), base=base, training=replace(TRAINING, **json.loads(changes)))
+    names, assets, output, base, changes = sys.argv[1:]
+    for name in names.split(","):
+        STAGES[name](Path(assets), Path(output) / name, base=base, training=replace(TRAINING, **json.loads(changes)))

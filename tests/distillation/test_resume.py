@@ -1,0 +1,141 @@
+"""Killed and run again: a training stage goes on from its last checkpoint and ends with the same bytes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+
+import pandas as pd
+import pytest
+import torch
+
+from confidistill.distillation import training as loop
+from tests.distillation import stages
+from tests.distillation.stages import ROWS, TRAINING, checkpoints, contents
+
+LONG = replace(TRAINING, epochs=8)
+STEPS = 8 * -(-ROWS // LONG.batch_size)
+
+
+def kill_in_the_middle(stage, assets, output):
+    """Start the stage as a process, kill -9 it once it has a checkpoint; the step of its newest one."""
+    command = [sys.executable, "-m", "tests.distillation.stages", stage, str(assets), str(output.parent), "base"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen([*command, json.dumps(asdict(LONG))], env=environment)
+    while not (found := list(checkpoints(output).glob(f"checkpoint-*/{loop.COMPLETE}"))) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the stage ended before it was killed"
+    assert found
+    assert not output.exists()
+    return max(int(path.parent.name.split("-")[1]) for path in checkpoints(output).glob(f"*/{loop.COMPLETE}"))
+
+
+@pytest.fixture
+def steps_run(monkeypatch):
+    """The steps that this process really trains."""
+    steps = []
+    compute_loss = loop._Trainer.compute_loss
+
+    def counted(self, *args, **kwargs):
+        steps.append(self.state.global_step)
+        return compute_loss(self, *args, **kwargs)
+
+    monkeypatch.setattr(loop._Trainer, "compute_loss", counted)
+    return steps
+
+
+@pytest.mark.parametrize("stage", stages.STAGES)
+def test_killed_and_run_again(assets, tmp_path, steps_run, stage):
+    stages.STAGES[stage](assets, tmp_path / "whole", training=LONG)
+    assert steps_run == list(range(STEPS))
+    steps_run.clear()
+    step = kill_in_the_middle(stage, assets, tmp_path / "killed" / stage)
+    stages.STAGES[stage](assets, tmp_path / "killed" / stage, training=LONG)
+    assert steps_run == list(range(step, STEPS))
+    assert contents(tmp_path / "killed" / stage) == contents(tmp_path / "whole")
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [stage]
+
+
+@pytest.fixture
+def stopped(assets, tmp_path, monkeypatch):
+    """A function that runs a stage up to a step, checkpoint of that step included, and gives its checkpoints."""
+
+    def run(stage, step, event="on_step_begin"):
+        def stop(self, args, state, control, **kwargs):
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(loop._Flow, event, stop)
+            stages.STAGES[stage](assets, tmp_path / "out")
+        return checkpoints(tmp_path / "out")
+
+    return run
+
+
+@pytest.mark.parametrize("step", [2, 5, 6, 7, 11])
+def test_every_place_in_an_epoch(assets, tmp_path, stopped, step):
+    """Six steps an epoch, a checkpoint every two: in an epoch, at its end, right after it, near the end of the run."""
+    stopped("prediction", step)
+    stages.prediction(assets, tmp_path / "out")
+    stages.prediction(assets, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stage", stages.STAGES)
+def test_killed_after_the_last_step(assets, tmp_path, stopped, steps_run, stage):
+    stopped(stage, 12, event="on_epoch_end")
+    assert not (tmp_path / "out").exists()
+    steps_run.clear()
+    stages.STAGES[stage](assets, tmp_path / "out")
+    assert steps_run == []
+    stages.STAGES[stage](assets, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_checkpoint_written_in_part_is_passed_over(assets, tmp_path, stopped, steps_run):
+    folder = stopped("intermediate", 6)
+    assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
+    (folder / "checkpoint-6" / loop.COMPLETE).unlink()
+    (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"cut off")
+    steps_run.clear()
+    stages.intermediate(assets, tmp_path / "out")
+    assert steps_run == list(range(4, 12))
+    stages.intermediate(assets, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("changed", ["settings", "table", "weights", "code"])
+def test_checkpoints_of_other_inputs_are_discarded(assets, tmp_path, monkeypatch, stopped, steps_run, changed):
+    stopped("intermediate", 4)
+    own = tmp_path / "own"
+    shutil.copytree(assets, own)
+    training = TRAINING
+    if changed == "settings":
+        training = replace(TRAINING, learning_rate=1e-3)
+    elif changed == "table":
+        table = pd.read_parquet(own / "train.parquet")
+        table.assign(text=table["text"].str.replace("film", "plot")).to_parquet(own / "train.parquet")
+    elif changed == "weights":
+        stages.general(assets, own / "base-student", training=replace(TRAINING, seed=9))
+    else:
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code" / "training.py").write_text("# another revision\n")
+        monkeypatch.setattr(loop, "__file__", str(tmp_path / "code" / "training.py"))
+    steps_run.clear()
+    stages.intermediate(own, tmp_path / "out", training=training)
+    assert steps_run == list(range(12))
+    stages.intermediate(own, tmp_path / "fresh", training=training)
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_checkpoints_load_without_unpickling_code(stopped):
+    folder = stopped("intermediate", 2) / "checkpoint-2"
+    assert (folder / "model.safetensors").exists()
+    for name in ("optimizer.pt", "scheduler.pt"):
+        torch.load(folder / name, weights_only=True)
