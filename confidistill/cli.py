@@ -124,9 +124,9 @@ def audit(
     from confidistill.report.audit import audit_folder, render, write
 
     table = audit_folder(folder, protocol=judged_by, kappa=kappa)
-    print(render(table, judged_by, kappa))
     if output:
         write(table, output)
+    print(render(table, judged_by, kappa))
 
 
 @exits_cleanly

@@ -9,21 +9,16 @@ from confidistill.confidence.certificate import Protocol, judge, measure
 from confidistill.confidence.predictions import read_pair
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
-from confidistill.report.pair import split_name, verdict
-from confidistill.report.tables import decimals, markdown, percent
+from confidistill.report.pair import TRAIN, split_name, verdict
+from confidistill.report.tables import interval, markdown, percent
 
 TEACHER, STUDENT, TUNED = "teacher", "student-", "-tuned"
 SPLITS = ("train", "dev")
 PROTOCOLS: tuple[Protocol, ...] = ("definition", "released")
 GUARD = 0.01  # a tuned student may lose less than this share of accuracy against the untuned one
 MEASURES = (
-    "accuracy_teacher",
-    "accuracy_student",
-    "ece_teacher",
-    "ece_student",
-    "sigma",
-    "sigma_released",
-    "agreement",
+    *("examples", "accuracy_teacher", "accuracy_student", "ece_teacher", "ece_student", "agreement"),
+    *("sigma", "sigma_low", "sigma_high", "sigma_released", "sigma_released_low", "sigma_released_high"),
 )
 
 
@@ -38,7 +33,7 @@ def audit_folder(folder: Path, *, protocol: Protocol, kappa: float) -> pd.DataFr
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    tasks = sorted(path for path in folder.iterdir() if path.is_dir())
+    tasks = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not tasks:
         raise UserError(f"{folder}: no task folder in it: expected <TASK>/{TEACHER}/train.csv")
     return pd.DataFrame([row for task in tasks for row in _task_rows(task, protocol, kappa)])
@@ -55,10 +50,10 @@ def _task_rows(task: Path, protocol: Protocol, kappa: float) -> list[dict[str, A
     }
     rows = []
     for (student, split), values in measured.items():
-        holds = judge(measured[student, "train"], protocol, kappa)
+        holds = judge(measured[student, TRAIN], protocol, kappa)
         row: dict[str, Any] = {"task": task.name, "student": student.removeprefix(STUDENT), "split": split_name(split)}
         row |= {name: values[name] for name in MEASURES}
-        row |= {f"holds_{name}": judge(measured[student, "train"], name, kappa) for name in PROTOCOLS}
+        row |= {f"holds_{name}": judge(measured[student, TRAIN], name, kappa) for name in PROTOCOLS}
         row |= {"verdict": verdict(holds), "accuracy_change": None, "guard": None}
         untuned = student.removesuffix(TUNED)
         if untuned != student and (untuned, split) in measured:
@@ -76,14 +71,17 @@ def _file(folder: Path, split: str) -> Path:
 
 
 def display(table: pd.DataFrame) -> pd.DataFrame:
-    """The audit in a reader's form: strings, % for shares."""
+    """The audit in a reader's form: strings, % for shares; the verdict stands on the row it is reached on, Tr."""
     shown = table[["task", "student", "split"]].copy()
     shown["teacher acc / ECE"] = [_both(row, "teacher") for row in table.to_dict("records")]
     shown["student acc / ECE"] = [_both(row, "student") for row in table.to_dict("records")]
-    shown["σ definition"] = table["sigma"].map(decimals)
-    shown["σ released"] = table["sigma_released"].map(decimals)
+    shown["σ definition [95 %]"] = [interval(row, "sigma") for row in table.to_dict("records")]
+    shown["σ released [95 %]"] = [interval(row, "sigma_released") for row in table.to_dict("records")]
     for name in PROTOCOLS:
-        shown[f"by {name}"] = [verdict(holds) for holds in table[f"holds_{name}"]]
+        shown[f"by {name}"] = [
+            verdict(holds) if split == split_name(TRAIN) else ""
+            for split, holds in zip(table["split"], table[f"holds_{name}"], strict=True)
+        ]
     shown["accuracy against untuned"] = [
         "" if pd.isna(change) else f"{100 * change:+.1f} points, {'kept' if guard else 'LOST'}"
         for change, guard in zip(table["accuracy_change"], table["guard"], strict=True)

@@ -1,0 +1,392 @@
+"""The commands as their user runs them: real processes, real files, exit codes, one line a mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from confidistill.confidence.predictions import write_predictions
+from confidistill.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT.parent / "shared" / "published"
+needs_published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs ../shared: the published predictions")
+COMMAND = [sys.executable, "-m", "confidistill.cli"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+TEACHER = "pred,p0,p1,label\n0,0.9,0.1,0\n1,0.2,0.8,1\n"
+NEAR = "pred,p0,p1,label\n0,0.88,0.12,0\n1,0.24,0.76,1\n"
+FAR = "pred,p0,p1,label\n0,0.6,0.4,0\n0,0.7,0.3,1\n"
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert not done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in {"teacher": TEACHER, "near": NEAR, "far": FAR}.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    return tmp_path
+
+
+# check
+
+
+def test_check_holds(folder):
+    done = run("check", "teacher.csv", "near.csv", "--json", "new/out.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    # delta 0.02 and 0.04: RMS sqrt(0.001); class 0, both right: 0.02 and -0.04, deviation 0.03.
+    assert "HOLDS: sigma 0.031623 <= kappa 0.05 (protocol definition)" in done.stdout
+    for line in ("accuracy                 100.00% -> 100.00%", "agreement                100.00%"):
+        assert line in done.stdout
+    assert "sigma, released          0.030000  95 % [" in done.stdout
+    written = json.loads((folder / "new/out.json").read_text())
+    assert written["holds"] is True
+    assert (written["protocol"], written["kappa"], written["examples"]) == ("definition", 0.05, 2)
+    assert written["sigma"] == pytest.approx(np.sqrt(0.001))
+    assert written["sigma_released"] == pytest.approx(0.03)
+
+
+def test_check_fails(folder):
+    done = run("check", "teacher.csv", "far.csv", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("FAILS: sigma 0.412311 > kappa 0.05")
+
+
+def test_check_by_another_protocol_and_kappa(folder):
+    assert run("check", "teacher.csv", "near.csv", "--kappa", "0.0301", cwd=folder).returncode == 1
+    done = run("check", "teacher.csv", "near.csv", "--kappa", "0.0301", "--protocol", "released", cwd=folder)
+    assert done.returncode == 0
+    assert "HOLDS: sigma 0.030000 <= kappa 0.0301 (protocol released)" in done.stdout
+
+
+def test_check_of_parquet_logits_and_many_classes(folder):
+    logits = np.random.default_rng(0).normal(size=(50, 4))
+    labels = np.arange(50) % 4
+    table = pd.DataFrame({f"logit{index}": logits[:, index] for index in range(4)} | {"text": "x", "label": labels})
+    table.to_parquet(folder / "teacher.parquet")
+    write_predictions(folder / "student.csv", logits + 1, labels)  # softmax sees no difference
+    done = run("check", "teacher.parquet", "student.csv", "--json", "out.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "out.json").read_text())["sigma"] == pytest.approx(0, abs=1e-12)
+
+
+def test_check_of_undefined_measures(folder):
+    (folder / "wrong.csv").write_text("p0,p1,label\n0.1,0.9,0\n0.8,0.2,1\n")
+    done = run("check", "teacher.csv", "wrong.csv", "--json", "out.json", cwd=folder)
+    assert done.returncode == 1
+    assert "undefined: both models are right on no example" in done.stdout
+    assert json.loads((folder / "out.json").read_text())["sigma_released"] is None
+    done = run("check", "teacher.csv", "wrong.csv", "--protocol", "released", "--json", "other.json", cwd=folder)
+    assert_one_line(done, "both models are correct on no example")
+    assert not (folder / "other.json").exists()
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_check_draws_the_densities(folder, suffix):
+    done = run("check", "teacher.csv", "far.csv", "--plot", f"plot.{suffix}", cwd=folder)
+    assert done.returncode == 1
+    drawn = (folder / f"plot.{suffix}").read_bytes()
+    assert drawn.startswith(b"<?xml" if suffix == "svg" else b"\x89PNG")
+    assert len(drawn) > 10_000
+    assert sorted(path.name for path in folder.iterdir()) == ["far.csv", "near.csv", f"plot.{suffix}", "teacher.csv"]
+
+
+MISTAKES = {
+    "no file": ("none.csv", None, (), "none.csv: no such file"),
+    "lengths": ("s.csv", NEAR + "0,0.7,0.3,0\n", (), "teacher.csv has 2 rows, s.csv has 3"),
+    "labels": ("s.csv", NEAR[:-2] + "0\n", (), "row 2: label 1 against 0"),
+    "outside": ("s.csv", NEAR.replace("0.88", "1.88"), (), "s.csv: row 1, column 'p0': 1.88 is outside 0 to 1"),
+    "sum": ("s.csv", NEAR.replace("0.88", "0.78"), (), "s.csv: row 1: p0 to p1 sum to 0.9, not to 1"),
+    "NaN": ("s.csv", NEAR.replace("0.76", "nan"), (), "s.csv: row 2, column 'p1': nan is not a finite number"),
+    "column": ("s.csv", NEAR.replace("label", "gold"), (), "s.csv: no column 'label'"),
+    "class": ("s.csv", "p0,label\n1,0\n1,1\n", (), "s.csv: a single class, 'p0'"),
+    "fields": ("s.csv", NEAR + "0,0.7\n", (), "s.csv: row 3: 2 fields, not 4"),
+    "empty": ("s.csv", "", (), "s.csv: no column 'label'"),
+    "kappa 0": ("near.csv", None, ("--kappa", "0"), "kappa must be positive, not 0"),
+    "kappa below 0": ("near.csv", None, ("--kappa", "-0.05"), "kappa must be positive, not -0.05"),
+    "kappa NaN": ("near.csv", None, ("--kappa", "nan"), "kappa must be positive, not nan"),
+    "protocol": ("near.csv", None, ("--protocol", "strict"), "unknown protocol 'strict': use definition or released"),
+    "plot": ("near.csv", None, ("--plot", "plot.pdf"), "plot.pdf: a plot is a .png or .svg file"),
+    "JSON in a folder": ("near.csv", None, ("--json", "."), ".: Is a directory"),
+    "JSON under a file": ("near.csv", None, ("--json", "far.csv/out.json"), "far.csv: File exists"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "options", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_check_names_the_mistake(folder, name, text, options, message):
+    if text is not None:
+        (folder / name).write_text(text)
+    before = sorted(folder.iterdir())
+    assert_one_line(run("check", "teacher.csv", name, *options, cwd=folder), message)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_usage_errors_are_told_from_a_verdict(folder):
+    for arguments in (["check", "teacher.csv"], ["check", "teacher.csv", "near.csv", "--kappa", "x"], ["unheard-of"]):
+        done = run(*arguments, cwd=folder)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(("options", "output"), [(["--json", "/dev/full"], os.devnull), ([], "/dev/full")])
+def test_a_full_disk_is_one_line(folder, options, output):
+    command = [*COMMAND, "check", "teacher.csv", "near.csv", *options]
+    with Path(output).open("w") as stdout:
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: No space left on device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_failure_of_ours(folder):
+    read, write = os.pipe()
+    os.close(read)
+    command = [*COMMAND, "check", "teacher.csv", "near.csv"]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert done.returncode == -signal.SIGPIPE
+    assert not done.stderr
+
+
+def test_interrupted(folder):
+    rows = "0,0.9,0.1,0\n1,0.2,0.8,1\n" * 20_000
+    (folder / "long.csv").write_text("pred,p0,p1,label\n" + rows)
+    program = (  # Ctrl-C a moment after the start, when all is imported and there is work for a second
+        "import os, signal, sys; from confidistill.cli import main\n"
+        "sys.argv = ['confidistill', 'check', 'long.csv', 'long.csv', '--json', 'out.json']\n"
+        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert not done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (folder / "out.json").exists()
+
+
+def test_check_imports_what_it_needs(folder):
+    program = (
+        "import sys; from confidistill.cli import app\n"
+        "try: app(['check', 'teacher.csv', 'near.csv'])\n"
+        "except SystemExit: print(*{'torch', 'transformers', 'datasets', 'matplotlib', 'tasks'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.stdout.endswith("(protocol definition)\n\n"), done.stdout
+
+
+def test_help_lists_the_commands_of_the_upper_layers(folder):
+    done = run("--help", cwd=folder)
+    assert done.returncode == 0
+    listed = [line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line.strip()]
+    assert {"check", "compare", "audit", "use", "report", "doctor"} <= set(listed)
+
+
+# audit
+
+
+def published_like(folder: Path) -> Path:
+    """Two tasks: `one` with an untuned and a tuned student, `two` with another."""
+    random = np.random.default_rng(0)
+    for task, students in {"one": ["student-S", "student-S-tuned"], "two": ["student-S"]}.items():
+        for split in ("train", "dev"):
+            labels = random.integers(0, 2, 200)
+            logits = 3 * np.eye(2)[labels] + random.normal(size=(200, 2))
+            write_predictions(folder / task / "teacher" / f"{split}.csv", logits, labels)
+            for student in students:
+                spread = 0.1 if "tuned" in student else 1.0
+                noisy = logits + spread * random.normal(size=logits.shape)
+                if "tuned" in student and split == "dev":
+                    noisy[:60] = noisy[:60, ::-1]  # sure of the other class
+                write_predictions(folder / task / student / f"{split}.csv", noisy, labels)
+    return folder
+
+
+def test_audit_writes_the_table(tmp_path):
+    published_like(tmp_path / "published")
+    done = run("audit", "published", "--output", "table.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "holds for 1 of 3 students" in done.stdout
+    table = pd.read_csv(tmp_path / "table.csv").set_index(["task", "student", "split"])
+    assert len(table) == 6
+    assert table.loc[("one", "S-tuned", "Tr"), "verdict"] == "holds"
+    assert table.loc[("one", "S", "Tr"), "verdict"] == "fails"
+    assert str(table.loc[("one", "S-tuned", "Tr"), "guard"]) == "True"
+    assert str(table.loc[("one", "S-tuned", "dev"), "guard"]) == "False"
+    assert table.loc[("one", "S", "dev")].isna()["guard"]
+
+
+@pytest.mark.parametrize("suffix", ["md", "json"])
+def test_audit_in_other_forms(tmp_path, suffix):
+    published_like(tmp_path / "published")
+    done = run("audit", "published", "--output", f"table.{suffix}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / f"table.{suffix}").read_text()
+    if suffix == "json":
+        assert [row["task"] for row in json.loads(text)] == ["one"] * 4 + ["two"] * 2
+    else:
+        assert text.count("\n") == 2 + 6
+        assert text.startswith("| task | student | split |")
+
+
+def test_audit_names_what_is_missing(tmp_path):
+    assert_one_line(run("audit", "nowhere", cwd=tmp_path), "nowhere: no such folder")
+    (tmp_path / "published").mkdir()
+    assert_one_line(run("audit", "published", cwd=tmp_path), "published: no task folder in it")
+    (tmp_path / "published" / "one" / "teacher").mkdir(parents=True)
+    assert_one_line(
+        run("audit", "published", cwd=tmp_path), "one: needs a folder 'teacher' and at least one 'student-NAME'"
+    )
+    (tmp_path / "published" / "one" / "student-S").mkdir()
+    assert_one_line(run("audit", "published", cwd=tmp_path), "train.csv: no such file")
+    published_like(tmp_path / "published")
+    (tmp_path / "published" / "two" / "student-S" / "dev.csv").write_text(TEACHER)
+    assert_one_line(run("audit", "published", cwd=tmp_path), "has 200 rows, ")
+    done = run("audit", published_like(tmp_path / "other"), "--output", "table.xlsx", cwd=tmp_path)
+    assert_one_line(done, "table.xlsx: write the table as .csv, .json, .md")
+
+
+@needs_published
+def test_audit_of_the_published_predictions(tmp_path):
+    done = run("audit", PUBLISHED, "--protocol", "released", "--output", "table.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "holds for 2 of 6 students" in done.stdout
+    table = pd.read_csv(tmp_path / "table.csv").set_index(["task", "student", "split"])
+    held = table.index[table["holds_released"] & (table.index.get_level_values("split") == "Tr")]
+    assert [key[:2] for key in held] == [("SST-2", "4L"), ("SST-2", "6L")]
+    held = table.index[table["holds_definition"] & (table.index.get_level_values("split") == "Tr")]
+    assert [key[:2] for key in held] == [("SST-2", "6L")]
+    assert table["guard"].dropna().astype(bool).all()  # tuning cost no RTE student a point
+
+
+# compare
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Random classifiers of three classes: BERT, itself with its classes reversed, DistilBERT; and a bare BERT."""
+    torch = pytest.importorskip("torch")
+    from transformers import (
+        AutoTokenizer,
+        BertConfig,
+        BertForSequenceClassification,
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+    )
+
+    from tests.tiny import write_model
+
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder / "bare", layers=1)
+    names = {0: "bad", 1: "fair", 2: "good"}
+    shared = {"vocab_size": 200, "max_position_embeddings": 64, "id2label": names}
+    torch.manual_seed(1)
+    small = {"num_hidden_layers": 1, "num_attention_heads": 2, "initializer_range": 0.5}
+    bert = BertForSequenceClassification(BertConfig(hidden_size=16, intermediate_size=16, **small, **shared))
+    bert.save_pretrained(folder / "bert")
+    bert.config.id2label = {index: names[2 - index] for index in range(3)}
+    bert.config.label2id = {name: index for index, name in bert.config.id2label.items()}
+    with torch.no_grad():
+        bert.classifier.weight.copy_(bert.classifier.weight.flip(0))
+        bert.classifier.bias.copy_(bert.classifier.bias.flip(0))
+    bert.save_pretrained(folder / "reversed")
+    distilbert = DistilBertConfig(dim=16, hidden_dim=16, n_layers=1, n_heads=2, initializer_range=0.5, **shared)
+    DistilBertForSequenceClassification(distilbert).save_pretrained(folder / "distilbert")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "bare")
+    for name in ("bert", "reversed", "distilbert"):
+        tokenizer.save_pretrained(folder / name)
+    texts = ["the film was great", "a dull plot", "the music was very charming and bright", "a story"] * 5
+    classes = ["good", "bad", "good", "fair"] * 5
+    pd.DataFrame({"body": texts, "title": texts[::-1], "stars": classes}).to_csv(folder / "table.csv", index=False)
+    ids = [{name: index for index, name in names.items()}[label] for label in classes]
+    pd.DataFrame({"body": texts, "stars": ids}).to_json(folder / "ids.jsonl", orient="records", lines=True)
+    return folder
+
+
+def compare(models: Path, student: str, *options: object, data: str = "table.csv", label: str = "stars"):
+    columns = ["--data", data, "--text", "body", "--label", label]
+    return run("compare", "--teacher", "bert", "--student", student, *columns, "--max-length", 32, *options, cwd=models)
+
+
+def test_compare_matches_classes_by_name(models, tmp_path):
+    done = compare(models, "reversed", "--text-pair", "title", "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "out.json").read_text())
+    assert measured["sigma"] == pytest.approx(0, abs=1e-6)
+    assert measured["agreement"] == 1
+    assert measured["accuracy_teacher"] == measured["accuracy_student"]
+    assert measured["examples"] == 20
+
+
+def test_compare_of_another_architecture_and_of_ids(models, tmp_path):
+    from confidistill.confidence.certificate import measure
+    from confidistill.confidence.predictions import from_logits
+    from confidistill.distillation.predict import predict_logits
+
+    done = compare(models, "distilbert", "--json", tmp_path / "out.json", data="ids.jsonl")
+    assert done.returncode == 1, done.stderr
+    table = pd.read_csv(models / "table.csv").rename(columns={"body": "text"})[["text", "stars"]]
+    labels = table["stars"].map({"bad": 0, "fair": 1, "good": 2}).to_numpy()
+    logits = [predict_logits(models / name, table, max_length=32) for name in ("bert", "distilbert")]
+    expected = measure(*(from_logits(values, labels) for values in logits))
+    measured = json.loads((tmp_path / "out.json").read_text())
+    assert measured["sigma"] > 0.05
+    for name, value in expected.items():
+        assert measured[name] == (None if np.isnan(value) else pytest.approx(value, abs=1e-6)), name
+
+
+def test_compare_names_the_mistake(models):
+    done = compare(models, "bert", label="body")
+    assert_one_line(done, "table.csv: line 2: unknown label 'the film was great': the labels are bad, fair, good")
+
+
+def test_models_that_cannot_be_compared(models):
+    from typer.testing import CliRunner
+
+    from confidistill.cli import app
+
+    def refusal(student: str, *options: str) -> str:
+        files = ["--teacher", models / "bert", "--student", models / student, "--data", models / "table.csv"]
+        given = ["compare", *files, "--text", "body", "--label", "stars", "--max-length", "32", *options]
+        error = CliRunner().invoke(app, list(map(str, given))).exception
+        assert isinstance(error, UserError), error
+        assert "\n" not in str(error)
+        return str(error)
+
+    assert "bare has LABEL_0, LABEL_1: give both the same names" in refusal("bare")
+    assert "nowhere/config.json: no such file" in refusal("nowhere")
+    assert "bert takes at most 64 tokens, not 65: lower max_length" in refusal("bert", "--max-length", "65")
+    headless = models / "headless"
+    shutil.copytree(models / "bare", headless)
+    config = json.loads((models / "bare" / "config.json").read_text())
+    (headless / "config.json").write_text(json.dumps(config | {"id2label": {"0": "bad", "1": "fair", "2": "good"}}))
+    assert "headless: no classifier: its weights lack classifier.bias" in refusal("headless")
+    (headless / "model.safetensors").write_bytes(b"not weights")
+    assert "headless: Error while deserializing header" in refusal("headless")
+    (headless / "config.json").write_text(
+        json.dumps(config | {"model_type": "mine", "auto_map": {"AutoConfig": "a.B"}})
+    )
+    assert "custom code" in refusal("headless")
+    (headless / "config.json").write_text("{")
+    assert "headless/config.json: " in refusal("headless")
+    (headless / "model.safetensors").rename(headless / "pytorch_model.bin")
+    assert "headless/model.safetensors: no such file" in refusal("headless")
