@@ -21,6 +21,7 @@ from confidistill.files import sha256
 from confidistill.text import sources
 from confidistill.text.archives import extract
 from confidistill.text.sources import Source, fetch, fetch_folder, numbered
+from confidistill.text.vectors import convert, load_vectors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "0" * 64
@@ -100,6 +101,17 @@ def test_a_member_of_an_archive_on_the_web(served, tmp_path):
     path = fetch(source(**fields, member="a/300d.txt"), tmp_path / "into")
     assert path.read_text() == "the 0.3\n"
     assert [found.name for found in (tmp_path / "into" / "extracted").rglob("*.txt")] == ["300d.txt"]
+
+
+def test_word_vectors_are_read_inside_the_zip_that_was_fetched(served, tmp_path):
+    folder, address = served
+    with zipfile.ZipFile(folder / "glove.zip", "w") as archive:
+        archive.writestr("50d.txt", "the 0 1\n")
+        archive.writestr("300d.txt", "the 3 4\ncat 1 0\nrare 1 1\n")
+    path = fetch(source(kind="url", url=f"{address}/glove.zip", sha256=sha256(folder / "glove.zip")), tmp_path / "into")
+    convert(path, tmp_path / "vectors", member="300d.txt", limit=2)
+    assert load_vectors(tmp_path / "vectors").words == ["the", "cat"]
+    assert [file.name for file in (tmp_path / "into").rglob("*")] == ["glove.zip"]
 
 
 def test_a_url_that_is_not_there_says_so(served, tmp_path):
