@@ -8,6 +8,7 @@ import pyarrow.parquet
 from transformers import PreTrainedTokenizerBase
 
 from confidistill.errors import UserError
+from confidistill.text.lines import decoded
 
 TOKENIZED_TOGETHER = 1000
 
@@ -52,12 +53,7 @@ def pack(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], length: int) 
 
 
 def _text_lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield line.decode("utf-8-sig").split("\t")[-1]
-            except UnicodeDecodeError:
-                raise UserError(f"{path}: line {number}: not UTF-8: convert the file to UTF-8") from None
+    return (line.split("\t")[-1] for line in decoded(path))
 
 
 def _parquet_lines(path: Path) -> Iterator[str]:

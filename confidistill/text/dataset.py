@@ -94,7 +94,7 @@ def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
     task = TASKS[data.task]
     splits = read_glue(data.task, source)
     about = {
-        name: {"official_rows": rows, "partial": len(splits[name]) != rows} for name, rows in task.official_rows.items()
+        name: {"official_rows": rows, "partial": len(splits[name]) < rows} for name, rows in task.official_rows.items()
     }
     train = splits["train"]
     if data.train_rows:
@@ -102,7 +102,7 @@ def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
             raise UserError(f"{data.task}: train has {len(train)} rows, train_rows asks for {data.train_rows}")
         chosen = np.random.default_rng(data.seed).choice(len(train), data.train_rows, replace=False)
         splits["train"] = train.iloc[np.sort(chosen)].reset_index(drop=True)
-        about["train"] |= {"partial": data.train_rows != task.official_rows["train"]}
+        about["train"] |= {"partial": data.train_rows < task.official_rows["train"]}
     write_task(splits, output, label_names=task.label_names, about=about)
 
 

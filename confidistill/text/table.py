@@ -2,12 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from confidistill.errors import UserError
+from confidistill.text.lines import decoded
 
 PARQUET = ".parquet"
 
@@ -77,7 +78,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _read_separated(path: Path, separator: str) -> pd.DataFrame:
     """Not pandas.read_csv, which fills the fields that a row lacks."""
-    reader = csv.reader(_lines(path), delimiter=separator, strict=True)
+    reader = csv.reader(decoded(path), delimiter=separator, strict=True)
     numbers, rows = [], []
     try:
         header = next(reader, [])
@@ -102,7 +103,7 @@ def _read_separated(path: Path, separator: str) -> pd.DataFrame:
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
     rows = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(decoded(path), 1):
         if not line.strip():
             continue
         try:
@@ -121,12 +122,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise UserError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
     return table.set_axis(range(1, len(table) + 1))
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                raise UserError(f"{path}: line {number}: not UTF-8: convert the file to UTF-8") from None

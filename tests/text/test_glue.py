@@ -72,6 +72,17 @@ def test_the_quotes_of_qqp_are_those_of_csv(tmp_path):
     assert train.iloc[0].tolist() == ['What is "now"?', 'When is "now" ?', 0]
 
 
+def test_a_question_of_qqp_may_hold_a_line_break(tmp_path):
+    # The official train.tsv has such rows; a reader of lines sees a row of three fields (nyu-mll/GLUE-baselines #5).
+    header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+    rows = '0\t1\t2\t"Who\nwas she?\n"\tWho was that?\t0\n1\t3\t4\ta\tb\t1\n'
+    train = read_glue("QQP", write(tmp_path, train=header + rows, dev=header + rows))["train"]
+    assert train["text"].tolist() == ["Who\nwas she?", "a"]
+    (tmp_path / "dev.tsv").write_text(header + rows + '2\t5\t6\t"never closed\tb\t1\n')
+    with pytest.raises(UserError, match=r"dev.tsv: line 6: unexpected end of data: check the quotes"):
+        read_glue("QQP", tmp_path)
+
+
 def test_cola_has_no_header(tmp_path):
     rows = "gj04\t1\t\tThe cat slept.\ngj04\t0\t*\tThe cat slept the.\n"
     train = read_glue("CoLA", write(tmp_path, train=rows, dev=rows))["train"]
