@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoConfig, BertConfig, BertModel
 
 from confidistill.distillation.student import Student, StudentShape, check_heads, write_student
+from confidistill.distillation.training import is_writer
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 
@@ -22,7 +23,7 @@ BUFFERS = ("embeddings.position_ids",)
 def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: StudentShape) -> None:
     """Write the student that `folder` holds in TinyBERT's form (model.safetensors, config.json) to `output`.
 
-    The tokenizer is the teacher's: both use the same vocabulary.
+    The tokenizer is the teacher's: both use the same vocabulary. Of several processes, the first writes.
 
     Raises:
         UserError: weights are there as a pickle only, are not of `shape`, or a key is unexpected or missing.
@@ -44,7 +45,8 @@ def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: Stude
     config = AutoConfig.from_pretrained(teacher)
     check_heads(config, shape.attention_heads)
     student = student_of(state, config, shape, str(weights))
-    write_student(student, load_tokenizer(teacher), output)
+    if is_writer():
+        write_student(student, load_tokenizer(teacher), output)
 
 
 def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentShape, name: str) -> Student:

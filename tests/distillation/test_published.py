@@ -125,3 +125,12 @@ def test_a_broken_file_is_refused(teacher, tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "model.safetensors").write_bytes(b"not weights")
     assert refused(tmp_path / "theirs", teacher, tmp_path).startswith("not a safetensors file: ")
+
+
+def test_of_several_processes_one_writes(teacher, student, tmp_path, monkeypatch):
+    folder = write(tmp_path / "theirs", tinybert(student))
+    for rank in ("1", "0"):
+        assert not (tmp_path / "ours").exists()
+        monkeypatch.setenv("RANK", rank)
+        import_checkpoint(folder, teacher, tmp_path / "ours", shape=SHAPE)
+    assert (tmp_path / "ours").exists()
