@@ -32,8 +32,8 @@ def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: Stude
     if not weights.exists():
         pickled = sorted(path.name for path in folder.glob("*.bin"))
         hint = (
-            f"it has {pickled[0]}, a pickle, which can run code when it is read: convert it where you trust it, with "
-            "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')"
+            f"it has {pickled[0]}, a pickle, which can run code when it is read: convert it where you trust it, as "
+            "docs/own-data.md tells"
             if pickled
             else "put the weights there"
         )
