@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import parquet
 
 from confidistill.errors import UserError
 from confidistill.text.lines import check_fields, rows
@@ -138,6 +139,7 @@ def _read_hub(task: GlueTask, folder: Path, split: str, *, two_dev_sets: bool) -
     paths = sorted((folder / task.hub).glob(f"{stem}-*.parquet"))
     if not paths:
         raise UserError(f"{folder / task.hub}: no file {stem}-*.parquet: add it to `files` of the source")
+    _check_label_names(task, paths[0])
     table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     missing = [column for column in (*task.hub_columns, "label") if column not in table]
     if missing:
@@ -147,6 +149,15 @@ def _read_hub(task: GlueTask, folder: Path, split: str, *, two_dev_sets: bool) -
         row = int(np.flatnonzero(unknown)[0])
         raise UserError(f"{paths[0]}: row {row + 1}: unknown label {table['label'][row]}")
     return _table(table[list(task.hub_columns)].to_numpy().tolist(), table["label"].tolist())
+
+
+def _check_label_names(task: GlueTask, path: Path) -> None:
+    """Where the file carries the hub's features, its label ids must mean what ours mean."""
+    from datasets import ClassLabel, Features
+
+    label = Features.from_arrow_schema(parquet.read_schema(path)).get("label")
+    if isinstance(label, ClassLabel) and tuple(label.names) != task.label_names:
+        raise UserError(f"{path}: the labels are {', '.join(label.names)}, expected {', '.join(task.label_names)}")
 
 
 def _table(texts: Sequence[Sequence[str]], labels: Sequence[int]) -> pd.DataFrame:

@@ -182,3 +182,20 @@ def test_a_bad_file_of_the_hub_is_named(tmp_path):
     pd.DataFrame({"premise": ["a"], "label": [0]}).to_parquet(train)
     with pytest.raises(UserError, match=r"no column 'sentence1': it has premise, label"):
         read_glue("RTE", tmp_path)
+
+
+def test_label_names_that_a_hub_file_carries_are_checked(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    texts = {"sentence1": Value("string"), "sentence2": Value("string")}
+    rows = {"sentence1": ["a"], "sentence2": ["b"], "label": [0]}
+    (tmp_path / "rte").mkdir()
+    for names, fits in ((["entailment", "not_entailment"], True), (["not_entailment", "entailment"], False)):
+        for stem in ("train", "validation"):
+            features = Features({**texts, "label": ClassLabel(names=names)})
+            Dataset.from_dict(rows, features).to_parquet(tmp_path / "rte" / f"{stem}-00000-of-00001.parquet")
+        if fits:
+            assert read_glue("RTE", tmp_path)["train"]["label"].tolist() == [0]
+        else:
+            with pytest.raises(UserError, match="the labels are not_entailment, entailment, expected entailment"):
+                read_glue("RTE", tmp_path)
