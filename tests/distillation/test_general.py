@@ -97,11 +97,19 @@ def test_corpus_is_read_no_further_than_needed(assets, tmp_path, monkeypatch):
     assert sum(tokens[:-10]) < ROWS * 10 <= sum(tokens)  # 10 of a sequence's 12 tokens are text
 
 
-def test_sequences_of_another_run_are_removed(assets, tmp_path):
+def test_sequences_of_another_run_are_removed_before_new_ones_are_written(assets, tmp_path, monkeypatch):
     packed = checkpoints(tmp_path / "out").with_name("out.checkpoints.packed")
     packed.mkdir()
     (packed / "other.int32").write_bytes(b"1234")
+    there = []
+
+    def watched(corpus):
+        there.extend(path.name for path in packed.glob("[!.]*"))
+        yield from paragraphs(corpus)
+
+    monkeypatch.setattr(module, "paragraphs", watched)
     stages.general(assets, tmp_path / "out")
+    assert there == []
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, set_seed
 
-from confidistill.distillation.data import BucketedBatches, Examples, collator
+from confidistill.distillation import training as loop
+from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.prediction import distill_prediction
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 from tests.distillation import stages
@@ -25,15 +26,29 @@ FINAL = {
 
 
 def test_history_and_weights_are_those_of_a_plain_loop(assets, tmp_path):
-    """AdamW without decay on biases and norms, warm-up and linear decay, clipping at 1: six steps over one epoch."""
+    """AdamW without decay on biases and norms, warm-up and linear decay, clipping at 1: six steps, the last short.
+
+    The loss is the squared distance of logits, whose gradient is long enough to be clipped.
+    """
     training = replace(TRAINING, epochs=1, warmup_ratio=0.34, checkpoint_steps=1)
-    stages.teacher(assets, tmp_path / "out", base="plain", training=training)
+    table = pd.read_parquet(assets / "train.parquet")
+    distill_prediction(
+        assets / "plain-student",
+        table,
+        table,
+        tmp_path / "out",
+        label_names=["bad", "good"],
+        max_length=16,
+        training=training,
+        metric="accuracy",
+        checkpoints=tmp_path / "checkpoints",
+        loss="logit_mse",
+    )
 
     tokenizer = load_tokenizer(assets / "plain")
-    table = pd.read_parquet(assets / "train.parquet")[["text", "label"]]
     examples, collate = Examples(tokenizer, table, 16), collator(tokenizer.pad_token_id)
     set_seed(training.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(assets / "plain", num_labels=2).train()
+    model = AutoModelForSequenceClassification.from_pretrained(assets / "plain-student", num_labels=2).train()
     groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
         groups["bias" not in name and "LayerNorm" not in name].append(parameter)
@@ -46,8 +61,9 @@ def test_history_and_weights_are_those_of_a_plain_loop(assets, tmp_path):
     losses, norms = [], []
     for rate, rows in zip(rates, batches, strict=True):
         batch = collate([examples[row] for row in rows])
-        labels = batch.pop("labels")
-        loss = functional.cross_entropy(model(**batch).logits, labels)
+        targets = batch.pop("teacher_logits")
+        del batch["labels"]
+        loss = (model(**batch).logits - targets).square().sum() / len(rows)
         optimizer.zero_grad()
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
@@ -56,10 +72,12 @@ def test_history_and_weights_are_those_of_a_plain_loop(assets, tmp_path):
         optimizer.step()
         losses.append(loss.item())
 
-    np.testing.assert_allclose(history(tmp_path / "out", "learning_rate"), rates, rtol=1e-6)
-    np.testing.assert_allclose(history(tmp_path / "out"), losses, rtol=1e-5)
-    np.testing.assert_allclose(history(tmp_path / "out", "grad_norm"), norms, rtol=1e-4)
-    trained = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert min(norms) > 1
+    output = tmp_path / "out"
+    np.testing.assert_allclose(history(output, "learning_rate"), rates, rtol=1e-6)
+    np.testing.assert_allclose(history(output), losses, rtol=1e-5)
+    np.testing.assert_allclose(history(output, "grad_norm"), norms, rtol=1e-4)
+    trained = AutoModelForSequenceClassification.from_pretrained(output)
     kept = model.state_dict()  # one epoch: the last weights are the best
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(tensor, kept[name], rtol=1e-4, atol=1e-5)
@@ -106,6 +124,27 @@ def test_bf16_is_near_fp32_but_not_it(assets, tmp_path):
     full, half = history(tmp_path / "fp32"), history(tmp_path / "bf16")
     assert full != half
     np.testing.assert_allclose(half, full, rtol=0.03)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_all_that_the_loss_computes_has_the_precision(assets, tmp_path, precision, dtype):
+    """Not the student's forward pass alone: the teacher's, inside the loss, is the larger one."""
+    seen = []
+
+    def loss(model, batch):
+        seen.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+        return model(batch["input_ids"].float()).square().mean()
+
+    loop.fit(
+        torch.nn.Linear(4, 1),
+        Sequences(np.ones((8, 4), np.int32)),
+        loss=loss,
+        training=replace(TRAINING, epochs=1, precision=precision),
+        pad_token_id=0,
+        checkpoints=tmp_path,
+        inputs="",
+    )
+    assert seen == [dtype]
 
 
 @pytest.mark.parametrize(
