@@ -72,7 +72,8 @@ def pipeline(
         targets: stages to bring up to date with what they need; none: all of them.
         force: run them even if they are up to date.
         workers: how many stages run here side by side.
-        gpus: how many GPUs of this machine to use, one stage at a time on each; none: all that it has.
+        gpus: how many GPUs of this machine to use, one stage at a time on each; none: all that it has. Without
+            a GPU, how many of the stages marked for one run on the CPU side by side; none: one at a time.
         gpu_pool: the work pool that gets the stages marked for a GPU; none: they run here.
         patience: seconds of silence of a work pool's run after which its stage is sent out again.
     """
@@ -80,12 +81,9 @@ def pipeline(
         with processes.own_clone("a pipeline"):
             stages = dag.read(targets or [])
             pool = remote.find(gpu_pool, patience) if gpu_pool else None
+            devices, per_stage = ([], 1) if pool else here.devices(gpus)
             schedule = Schedule(
-                stages,
-                workers=workers,
-                gpus=[] if pool else here.gpus(gpus),
-                per_stage=here.processes_per_stage(),
-                elsewhere=pool is not None,
+                stages, workers=workers, devices=devices, per_stage=per_stage, elsewhere=pool is not None
             )
             return Run(stages, schedule, pool, force).to_its_end()
     except UserError as error:
@@ -142,9 +140,10 @@ class Run:
             if not fresh:
                 break
         for name in ready:
-            gpus = self._schedule.start(name)
-            if gpus is None:
+            devices = self._schedule.start(name)
+            if devices is None:
                 continue
+            gpus = [device for device in devices if device != here.CPU]
             pool = self._pool if self._schedule.runs_elsewhere(name) else None
             # Prefect asks its server for room by each tag of a task run, so that only stages that run get tags.
             tagged = run_stage.with_options(tags=here.tags(name))
@@ -233,7 +232,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="run stages even if they are up to date")
     parser.add_argument("--dry", action="store_true", help="print what would run, and run nothing")
     parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"stages side by side ({WORKERS})")
-    parser.add_argument("--gpus", type=int, metavar="N", help="GPUs of this machine to use (all)")
+    parser.add_argument(
+        "--gpus", type=int, metavar="N", help="stages marked for a GPU side by side (one a GPU; without one: 1)"
+    )
     parser.add_argument("--gpu-pool", metavar="NAME", help="work pool for the stages marked for a GPU")
     parser.add_argument(
         "--patience",

@@ -1,4 +1,4 @@
-"""Which stage may start now: a graph, a number of workers, a list of GPUs. Nothing is run here."""
+"""Which stage may start now: a graph, a number of workers, a list of devices. Nothing is run here."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,8 +8,8 @@ from flows.dag import Stage
 class Schedule:
     """Hands out each stage once, when its upstream stages are done and there is room for it.
 
-    `workers` stages run here side by side. A stage marked for a GPU takes `per_stage` of `gpus` besides;
-    where `gpus` is empty it runs as any other. With `elsewhere` such a stage takes nothing here.
+    `workers` stages run here side by side. A stage marked for a GPU takes `per_stage` of `devices` besides;
+    with `elsewhere` it takes nothing here.
     """
 
     def __init__(
@@ -17,7 +17,7 @@ class Schedule:
         stages: Mapping[str, Stage],
         *,
         workers: int = 1,
-        gpus: Iterable[str] = (),
+        devices: Iterable[str],
         per_stage: int = 1,
         elsewhere: bool = False,
     ) -> None:
@@ -25,11 +25,10 @@ class Schedule:
         self._waiting = dict.fromkeys(stages)  # an ordered set
         self._done: set[str] = set()
         self._workers = workers
-        self._gpus = list(gpus)
-        self._has_gpus = bool(self._gpus)
+        self._devices = list(devices)
         self._per_stage = per_stage
         self._elsewhere = elsewhere
-        self._held: dict[str, list[str]] = {}  # GPUs of the stages that run
+        self._held: dict[str, list[str]] = {}  # devices of the stages that run
 
     def __bool__(self) -> bool:
         """Whether anything waits or runs."""
@@ -44,15 +43,15 @@ class Schedule:
         return self._elsewhere and self._stages[name].gpu
 
     def start(self, name: str) -> list[str] | None:
-        """Start a ready stage: the GPUs it gets (none for most), or None where there is no room yet."""
+        """Start a ready stage: the devices it gets (none for most), or None where there is no room yet."""
         held: list[str] = []
         if not self.runs_elsewhere(name):
             if self._workers == 0:
                 return None
-            if self._has_gpus and self._stages[name].gpu:
-                if len(self._gpus) < self._per_stage:
+            if self._stages[name].gpu:
+                if len(self._devices) < self._per_stage:
                     return None
-                held, self._gpus = self._gpus[: self._per_stage], self._gpus[self._per_stage :]
+                held, self._devices = self._devices[: self._per_stage], self._devices[self._per_stage :]
             self._workers -= 1
         del self._waiting[name]
         self._held[name] = held
@@ -80,5 +79,5 @@ class Schedule:
         return skipped
 
     def _release(self, name: str) -> None:
-        self._gpus += self._held.pop(name)
+        self._devices += self._held.pop(name)
         self._workers += not self.runs_elsewhere(name)
