@@ -3,6 +3,7 @@
 Usage: python -m tasks.repro [arguments of dvc repro]
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -41,9 +42,11 @@ def main() -> None:
 def _repro(stages: int, arguments: list[str]) -> int:
     """Run dvc repro, a line a stage; the number of stages that ran."""
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    # The stages' `python` is this one, whether or not its environment is activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     started, position, ran = time.monotonic(), 0, 0
     # Only stdout is read: progress bars are on stderr and stay on the terminal.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": path}) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if match := STAGE_LINE.match(line):
