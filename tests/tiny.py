@@ -163,7 +163,8 @@ def write_project(folder: Path, assets: Path, **changes) -> Path:
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a Python module in the project, as its user would: its own code first on the path, one thread."""
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    if command[0] == "dvc":  # as in an activated environment; our own commands see to it themselves
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     done = subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)} exited with {done.returncode}\n{done.stdout}\n{done.stderr}")
