@@ -16,7 +16,7 @@ from prefect.artifacts import (
 from flows.server import AWAY
 
 RESULTS = Path("results")
-FIGURES = "*/*/figures/densities.png"
+FIGURES = "*/*/figures/figure2-train.png"
 MAXIMUM_PICTURE_BYTES = 400_000
 
 

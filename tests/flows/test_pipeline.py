@@ -92,7 +92,7 @@ def test_a_failing_stage(toy: Toy, server: Server) -> None:
 
 def test_what_the_ui_shows(toy: Toy, server: Server) -> None:
     (toy.root / "results/a/x/figures").mkdir(parents=True)
-    (toy.root / "results/a/x/figures/densities.png").write_bytes(b"\x89PNG")
+    (toy.root / "results/a/x/figures/figure2-train.png").write_bytes(b"\x89PNG")
     (toy.root / "results/report.html").write_text("<p>a report")
     done = toy.pipeline(**server.environment)
     assert done.returncode == 0, done.stdout + done.stderr
