@@ -65,14 +65,14 @@ def test_killed_and_run_again(assets, tmp_path, steps_run, stage):
 def stopped(assets, tmp_path, monkeypatch):
     """A function that runs a stage up to a step, checkpoint of that step included, and gives its checkpoints."""
 
-    def run(stage, step, event="on_step_begin"):
+    def run(stage, step, event="on_step_begin", training=TRAINING):
         def stop(self, args, state, control, **kwargs):
             if state.global_step == step:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop._Flow, event, stop)
-            stages.STAGES[stage](assets, tmp_path / "out")
+            stages.STAGES[stage](assets, tmp_path / "out", training=training)
         return checkpoints(tmp_path / "out")
 
     return run
@@ -96,6 +96,16 @@ def test_killed_after_the_last_step(assets, tmp_path, stopped, steps_run, stage)
     assert steps_run == []
     stages.STAGES[stage](assets, tmp_path / "whole")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_evaluation_that_is_repeated_counts_once(assets, tmp_path, stopped):
+    """Evaluated after step 6 and killed before the next checkpoint: step 6 is trained and evaluated again."""
+    training = replace(TRAINING, checkpoint_steps=4)
+    stopped("prediction", 7, training=training)
+    stages.prediction(assets, tmp_path / "out", training=training)
+    stages.prediction(assets, tmp_path / "whole", training=training)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert len(stages.history(tmp_path / "out", "dev_mcc")) == 2
 
 
 def test_a_checkpoint_written_in_part_is_passed_over(assets, tmp_path, stopped, steps_run):
