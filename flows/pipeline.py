@@ -39,7 +39,7 @@ def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | No
             remote.run(pool, name, log, force=force, key=str(task_run.id), tags=here.tags(name))
             force = False  # what came home is restored, not run
         outcome = reproduce(name, log, force=force, gpus=gpus)
-    except (StageError, UserError) as error:
+    except (StageError, UserError, processes.StoppedError) as error:
         return Failed(message=str(error))
     return Completed(name=outcome, message=f"on {pool.name}" if pool else outcome)
 

@@ -18,6 +18,12 @@ from confidistill.errors import UserError
 OWNER = Path(".dvc/tmp/flows.lock")
 GRACE_SECONDS = 10
 
+
+class StoppedError(Exception):
+    """The run is being ended: nothing is started or tried again."""
+
+
+_stopping = threading.Event()
 _running: set[subprocess.Popen[str]] = set()
 _owner_descriptors: set[int] = set()
 _guard = threading.Lock()
@@ -27,8 +33,13 @@ def run(command: list[str], log: Callable[[str], None], environment: dict[str, s
     """Run a command, hand each line it prints to `log`; its exit status.
 
     It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only.
+
+    Raises:
+        StoppedError: `stop_all` has been called, before or meanwhile.
     """
     with _guard:
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -47,10 +58,18 @@ def run(command: list[str], log: Callable[[str], None], environment: dict[str, s
         for line in process.stdout:  # a lone carriage return ends a line too
             if line.strip():
                 log(line.rstrip())
-        return process.wait()
+        status = process.wait()
     finally:
         with _guard:
             _running.discard(process)
+    if _stopping.is_set():
+        raise StoppedError("interrupted")
+    return status
+
+
+def stopping() -> bool:
+    """Whether the run is being ended."""
+    return _stopping.is_set()
 
 
 def dvc(*arguments: str) -> list[str]:
@@ -61,6 +80,7 @@ def dvc(*arguments: str) -> list[str]:
 def stop_all() -> None:
     """End every process that `run` started, with its children: asked first, killed after some seconds."""
     with _guard:
+        _stopping.set()
         processes = list(_running)
     for process in processes:
         _signal(process, signal.SIGTERM)
@@ -81,6 +101,7 @@ def own_clone(what: str) -> Iterator[None]:
     Raises:
         UserError: another one that is alive owns the clone.
     """
+    _stopping.clear()
     OWNER.parent.mkdir(parents=True, exist_ok=True)
     with OWNER.open("a+") as file:
         if not _try_lock(file.fileno()):

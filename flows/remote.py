@@ -122,6 +122,8 @@ def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
     signs: Any = None
     seen = time.monotonic()
     while True:
+        if processes.stopping():
+            raise StageError("interrupted")
         state, touched = server.patiently(partial(_look, sent.id), log)
         if state.is_final():
             return state

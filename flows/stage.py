@@ -69,13 +69,13 @@ def transfer(*arguments: str) -> None:
 
 
 def _again(_task: Any, _run: Any, state: State) -> bool:
-    """Whether a failed transfer is tried again: a user's mistake is not."""
+    """Whether a failed transfer is tried again: a user's mistake or an interruption is not."""
     try:
         state.result()
-    except UserError:
-        return False
-    except Exception:
+    except StageError:
         return True
+    except Exception:
+        return False
     return False
 
 

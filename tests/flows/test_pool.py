@@ -1,6 +1,7 @@
 """Stages sent to a work pool: a server, two workers in clones of their own, a DVC remote; what may go wrong."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.flows.conftest import Server, Worker, kill_tree
-from tests.flows.toy import PARAMS, Toy, build, entries, reproduced, wait_until
+from tests.flows.toy import PARAMS, Toy, alive, build, entries, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 TO_POOL = ("--gpu-pool", "gpu", "--patience", "12")
@@ -163,6 +164,18 @@ def test_a_stage_fails_for_good(world: World) -> None:
     assert {"distil@a-x", "distil@a-y"} <= set(world.driver.started())
 
 
+def test_an_interrupted_driver_calls_its_stages_back(world: World) -> None:
+    world.change(seed=7)
+    world.driver.tell("pace", "30")
+    with world.start("--targets", "train@a") as process:
+        wait_until(lambda: "train@a" in world.driver.started(), "the training runs")
+        process.send_signal(signal.SIGINT)
+        status, output = world.finished(process)
+    assert status == 130, output
+    (event,) = [event for event in world.driver.trace() if event.stage == "train@a"]
+    wait_until(lambda: not alive(event.pid), "the worker has ended the training")
+
+
 def test_a_killed_driver_loses_nothing(world: World) -> None:
     world.change(seed=6)
     world.driver.tell("pace", "0.5")
@@ -179,14 +192,16 @@ def test_a_killed_driver_loses_nothing(world: World) -> None:
     assert entries(world.driver.lock)["train@a"] == entries(reproduced(world.driver, "train@a"))["train@a"]
 
 
-@pytest.mark.parametrize("name", ["train@a; touch pwned", "--force", "report/../x", ""])
-def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World, name: str) -> None:
+def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World) -> None:
     revision = world.driver.check("git", "rev-parse", "HEAD").strip()
+    names = ["train@a; touch pwned", "--force", "report/../x", ""]
     call = (
-        "import sys; from flows.stage import stage; "
-        f"state = stage({name!r}, {revision!r}, '', return_state=True); print(state.type.value, state.message)"
+        "from flows.stage import stage\n"
+        f"for name in {names!r}:\n"
+        f"    state = stage(name, {revision!r}, '', return_state=True)\n"
+        "    print(state.type.value, state.message)"
     )
     clone = world.workers[0].clone
     done = clone.check(sys.executable, "-c", call, **world.server.environment)
-    assert done.splitlines()[-1] == f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}"
+    assert done.splitlines() == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
     assert not (clone.root / "pwned").exists()

@@ -28,16 +28,26 @@ def test_lines_as_they_come_and_the_exit_status() -> None:
 
 def test_stop_all_ends_the_whole_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 1)
+    monkeypatch.setattr(processes, "_stopping", threading.Event())
     command = f"trap '' TERM; sh -c 'echo $$ > {tmp_path}/child; exec sleep 600'"
-    statuses: list[int] = []
-    thread = threading.Thread(target=lambda: statuses.append(processes.run(["sh", "-c", command], print)))
+    ends: list[type] = []
+
+    def stage() -> None:
+        try:
+            processes.run(["sh", "-c", command], print)
+        except processes.StoppedError:
+            ends.append(processes.StoppedError)
+
+    thread = threading.Thread(target=stage)
     thread.start()
     child = tmp_path / "child"
     wait_until(lambda: child.exists() and child.read_text().strip(), "the child runs")
     processes.stop_all()
     thread.join(30)
-    assert not thread.is_alive() and statuses
+    assert ends == [processes.StoppedError]
     wait_until(lambda: not alive(int(child.read_text())), "the child is gone")
+    with pytest.raises(processes.StoppedError):
+        processes.run(["true"], print)
 
 
 def test_one_owner_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
