@@ -1,0 +1,18 @@
+"""`make bench`: every measurement in turn, each a module of its own with options of its own (`python -m bench.NAME -h`)."""
+
+import subprocess
+import sys
+
+MEASUREMENTS = {
+    "bench.check": "two prediction files of a million rows: seconds and peak memory",
+    "bench.flow_overhead": "what Prefect adds to dvc repro",
+    "bench.training": "examples a second of both distillation stages, beside the authors' V100 figures",
+}
+
+if __name__ == "__main__":
+    failed = []
+    for module, what in MEASUREMENTS.items():
+        print(f"== {module}: {what}", flush=True)
+        if subprocess.run([sys.executable, "-m", module]).returncode:
+            failed.append(module)
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
