@@ -1,4 +1,4 @@
-"""`make bench`: every measurement in turn, each a module of its own with options of its own (`python -m bench.NAME -h`)."""
+"""`make bench`: every measurement in turn; each is a module with options of its own (`python -m bench.NAME -h`)."""
 
 import subprocess
 import sys

@@ -9,9 +9,8 @@ from tasks.params import Params
 
 @training_stage
 def main(params: Params, student: str) -> None:
-    from confidistill.distillation.published import import_checkpoint
-
     from confidistill.distillation.general import distill_general
+    from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
     from confidistill.text.sources import fetch
 
