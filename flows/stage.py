@@ -18,7 +18,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
-from flows import dag, processes
+from flows import dag, processes, training
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 # A DVC remote or a git server that is away for a while: 8 more tries over about 5 minutes.
@@ -48,7 +48,8 @@ def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | Non
 
     arguments = ["repro", "--single-item", *(["--force"] if force else []), name]
     devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
-    status = processes.run(processes.dvc(*arguments), keep, devices)
+    with training.told(name, log):
+        status = processes.run(processes.dvc(*arguments), keep, devices)
     if status:
         raise StageError(_reason(name, status, lines))
     if any(line.startswith(f"Running stage '{name}'") for line in lines):

@@ -1,0 +1,55 @@
+"""What a training stage's checkpoints say of how far it is."""
+
+import json
+import time
+
+import pytest
+
+from flows import training
+
+
+def write(folder, step, losses):
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    history = [{"step": index, "loss": loss} for index, loss in enumerate(losses)]
+    state = {"global_step": step, "max_steps": 188, "log_history": history}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("finetune_teacher@movies", ["finetune_teacher", "movies"]),
+        ("distill_prediction@SST-2-S_3L", ["distill_prediction", "SST-2", "S_3L"]),
+    ],
+)
+def test_the_newest_whole_checkpoint_of_the_stage_counts(tmp_path, name, parts):
+    folder = tmp_path.joinpath(*parts)
+    write(folder, 50, [0.7])
+    write(folder, 100, [0.7, 0.5])
+    write(tmp_path / parts[0] / "other", 150, [0.1])
+    (folder / "checkpoint-150").mkdir()
+    (folder / "checkpoint-150" / "trainer_state.json").write_text('{"global_step": 1')
+    assert training.newest(name, tmp_path) == "step 100 of 188, loss 0.5"
+
+
+def test_a_stage_without_checkpoints_says_nothing(tmp_path):
+    assert training.newest("report", tmp_path) is None
+    assert training.newest("finetune_teacher@movies", tmp_path) is None
+
+
+def test_a_line_for_each_new_checkpoint_and_none_for_an_old_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "EVERY", 0.02)
+    folder = tmp_path / ".checkpoints" / "finetune_teacher" / "movies"
+    write(folder, 50, [0.7])
+    lines = []
+    with training.told("finetune_teacher@movies", lines.append):
+        time.sleep(0.1)
+        assert lines == []
+        for step, expected in ((100, 1), (150, 2)):
+            write(folder, step, [0.7, 1 / step])
+            deadline = time.monotonic() + 30
+            while len(lines) < expected and time.monotonic() < deadline:
+                time.sleep(0.02)
+    assert lines == ["step 100 of 188, loss 0.01", "step 150 of 188, loss 0.006667"]
