@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -17,12 +18,15 @@ from tasks.params import load
 
 LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
+# Options of dvc repro that choose the stages it looks at.
+CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "recursive", "glob")
 # What DVC says to a person at a prompt, and what the counter already tells.
 CHATTER = (
     "> ",
     "Updating lock file",
     "Use `dvc push`",
     "\tgit add",
+    "\tdvc config",
     "To track the changes",
     "To enable auto staging",
 )
@@ -31,11 +35,12 @@ CHATTER = (
 @exits_cleanly
 def main() -> None:
     load()  # a mistake in params.yaml is told in one line, before DVC starts
-    stages = _stage_count()
+    stages = _stage_count(sys.argv[1:])
     committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
     ran = _repro(stages, sys.argv[1:])
-    print(f"{ran} of {stages} stages run, {stages - ran} up to date")
-    if ran and committed:
+    dry = "--dry" in sys.argv
+    print(f"{ran} of {stages} stages {'would run' if dry else 'run'}, {stages - ran} up to date")
+    if ran and committed and not dry:
         _compare(committed, LOCK.read_text())
 
 
@@ -62,26 +67,41 @@ def _repro(stages: int, arguments: list[str]) -> int:
     return ran
 
 
-def _stage_count() -> int:
-    from dvc.exceptions import DvcException
+def _stage_count(arguments: list[str]) -> int:
+    """How many stages `dvc repro ARGUMENTS` looks at."""
+    from dvc.cli import DvcParserError, parse_args
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
+    looked_at = []
     try:
+        options = parse_args(["repro", *arguments])
+        choice = {name: getattr(options, name) for name in CHOICE}
         with Repo() as repo:
-            return len(repo.index.stages)
+            repo.reproduce(**choice, repro_fn=lambda stage, **_: looked_at.append(stage))
+    except DvcParserError:
+        sys.exit(2)  # DVC has said what it does not take
+    except NotDvcRepoError:
+        where = f"{Path.cwd()} is not a DVC repository"
+        raise UserError(f"{where}: run in the root of a git clone of the project") from None
     except DvcException as error:
-        raise UserError(f"{str(error).splitlines()[0]}: run in the root of a git clone of the project") from None
+        raise UserError(" ".join(str(error).split())) from None
+    return len(looked_at)
 
 
 def _compare(committed: str, current: str) -> None:
     """Say whether the outputs have the hashes of the committed dvc.lock, or which stages differ."""
     before, after = (YAML(typ="safe").load(text)["stages"] for text in (committed, current))
-    common = [name for name in after if name in before and before[name].get("deps") == after[name].get("deps")]
+    common = [name for name in after if name in before and _inputs(before[name]) == _inputs(after[name])]
     differing = [name for name in common if before[name].get("outs") != after[name].get("outs")]
     if differing:
         print("same inputs as in the committed dvc.lock, other bytes out: " + ", ".join(differing))
     elif len(common) == len(after):
         print("every output has the hash of the committed dvc.lock")
+
+
+def _inputs(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "outs"}
 
 
 if __name__ == "__main__":
