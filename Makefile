@@ -19,7 +19,7 @@ test: .venv/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --dist loadfile
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m bench

@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+PROJECT = Path(__file__).parents[1]
 DVC_YAML = """\
 stages:
   download:
@@ -54,10 +55,11 @@ stages:
 
 
 def build(folder: Path, tasks: int, students: int, seconds: float) -> None:
-    """A git and DVC repository with that pipeline."""
+    """A git and DVC repository with that pipeline, and the project's own DVC settings."""
     folder.mkdir()
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=folder, check=True)
+    shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config")
     names = {"tasks": tasks, "students": students}
     listed = "\n".join(
         f"{what}: {{{', '.join(f'{what[0]}{n}: {n}' for n in range(many))}}}" for what, many in names.items()

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from confidistill.errors import UserError
+from flows.forkserver import Command, Forkserver
 
 OWNER = Path(".dvc/tmp/flows.lock")
 GRACE_SECONDS = 10
@@ -23,13 +24,16 @@ class StoppedError(Exception):
     """The run is being ended: nothing is started or tried again."""
 
 
+Process = subprocess.Popen[str] | Command
+
 _stopping = threading.Event()
-_running: set[subprocess.Popen[str]] = set()
+_running: set[Process] = set()
+_forkserver = Forkserver()
 _owner_descriptors: set[int] = set()
 _guard = threading.Lock()
 
 
-def run(command: list[str], log: Callable[[str], None], environment: dict[str, str] | None = None) -> int:
+def run(command: list[str], log: Callable[[str], None]) -> int:
     """Run a command, hand each line it prints to `log`; its exit status.
 
     It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only.
@@ -37,10 +41,9 @@ def run(command: list[str], log: Callable[[str], None], environment: dict[str, s
     Raises:
         StoppedError: `stop_all` has been called, before or meanwhile.
     """
-    with _guard:
-        if _stopping.is_set():
-            raise StoppedError("interrupted")
-        process = subprocess.Popen(
+
+    def start() -> Process:
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -48,16 +51,37 @@ def run(command: list[str], log: Callable[[str], None], environment: dict[str, s
             text=True,
             encoding="utf-8",
             errors="replace",
-            env=_environment() | (environment or {}),
+            env=_environment(),
             start_new_session=True,
             pass_fds=tuple(_owner_descriptors),
         )
+
+    return _follow(start, log)
+
+
+def dvc(arguments: list[str], log: Callable[[str], None], environment: dict[str, str] | None = None) -> int:
+    """Run a DVC command that waits for its turn at the repository; else as `run`."""
+
+    def start() -> Process:
+        return _forkserver.start(
+            ["--wait-for-lock", *arguments], _environment() | (environment or {}), tuple(_owner_descriptors)
+        )
+
+    return _follow(start, log)
+
+
+def _follow(start: Callable[[], Process], log: Callable[[str], None]) -> int:
+    with _guard:
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
+        process = start()
         _running.add(process)
     try:
         assert process.stdout is not None
-        for line in process.stdout:  # a lone carriage return ends a line too
-            if line.strip():
-                log(line.rstrip())
+        with process.stdout:
+            for line in process.stdout:  # a lone carriage return ends a line too
+                if line.strip():
+                    log(line.rstrip())
         status = process.wait()
     finally:
         with _guard:
@@ -70,11 +94,6 @@ def run(command: list[str], log: Callable[[str], None], environment: dict[str, s
 def stopping() -> bool:
     """Whether the run is being ended."""
     return _stopping.is_set()
-
-
-def dvc(*arguments: str) -> list[str]:
-    """The command line of a DVC command that waits for its turn at the repository."""
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
 
 
 def stop_all() -> None:
@@ -148,6 +167,6 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _signal(process: subprocess.Popen[str], number: int) -> None:
+def _signal(process: Process, number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)

@@ -49,7 +49,7 @@ def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | Non
     arguments = ["repro", "--single-item", *(["--force"] if force else []), name]
     devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
     with training.told(name, log):
-        status = processes.run(processes.dvc(*arguments), keep, devices)
+        status = processes.dvc(arguments, keep, devices)
     if status:
         raise StageError(_reason(name, status, lines))
     if any(line.startswith(f"Running stage '{name}'") for line in lines):
@@ -64,7 +64,7 @@ def transfer(*arguments: str) -> None:
         StageError: it has failed, with DVC's reason.
     """
     lines: list[str] = []
-    if processes.run(processes.dvc(*arguments), lines.append):
+    if processes.dvc(list(arguments), lines.append):
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         raise StageError(f"dvc {arguments[0]}: {' '.join(errors)}")
 

@@ -11,11 +11,19 @@ from flows import processes
 from tests.flows.toy import alive, wait_until
 
 
-def test_a_stage_does_not_see_what_is_prefects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_does_not_see_what_is_prefects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:not-to-be-seen")
-    lines: list[str] = []
-    assert processes.run(["env"], lines.append, {"CUDA_VISIBLE_DEVICES": "3"}) == 0
-    assert not any("PREFECT" in line or "not-to-be-seen" in line for line in lines)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {look: {cmd: env, outs: [none]}}")
+    processes.dvc(["init", "--no-scm", "--quiet"], print)
+    for run in (
+        lambda log: processes.run(["env"], log),
+        lambda log: processes.dvc(["repro", "look"], log, {"CUDA_VISIBLE_DEVICES": "3"}),
+    ):
+        lines: list[str] = []
+        run(lines.append)
+        assert any(line.startswith("PATH=") for line in lines)
+        assert not any("PREFECT" in line or "not-to-be-seen" in line for line in lines)
     assert "CUDA_VISIBLE_DEVICES=3" in lines
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from confidistill.errors import UserError
@@ -22,7 +22,6 @@ def graphs(draw: st.DrawFn) -> dict[str, Stage]:
     return stages
 
 
-@settings(deadline=None)
 @given(graphs(), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.data())
 def test_every_stage_once_in_order_and_within_the_limits(
     stages: dict[str, Stage], workers: int, gpus: int, elsewhere: bool, data: st.DataObject

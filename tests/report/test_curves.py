@@ -18,7 +18,7 @@ def pair() -> Pair:
 
 
 @given(st.lists(st.floats(0.5, 1.0), min_size=1, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_density_integrates_to_one_whatever_the_values(values: list[float]) -> None:
     x, density = curves.density(np.array(values), 0.5, 1.0)
     assert density.sum() * (x[1] - x[0]) == pytest.approx(1, abs=1e-9)

@@ -143,7 +143,7 @@ def test_neighbours_of_a_capitalised_word_are_capitalised(tmp_path: Path) -> Non
     assert set(made["text"]) == {"Cat", "Dog", "Horse"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     texts=st.lists(
         st.lists(

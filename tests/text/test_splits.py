@@ -15,7 +15,7 @@ def table(texts: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"text": texts, "label": [index % 2 for index in range(len(texts))]})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     texts=st.lists(st.sampled_from(["A cat", "a  CAT ", "b", "B", "c", "d", "e", "f", "g", "h", "i"]), min_size=8),
     seed=st.integers(0, 1000),
