@@ -4,7 +4,6 @@ The commands that know of the pipeline (use, report, doctor, ...) come from the 
 entry-point group `confidistill.commands`, so that imports run downward.
 """
 
-import json
 import math
 import signal
 import sys
@@ -19,7 +18,7 @@ from confidistill.confidence import certificate
 from confidistill.confidence.certificate import judge, measure
 from confidistill.confidence.predictions import Predictions, from_logits, read_pair
 from confidistill.errors import UserError, exits_cleanly
-from confidistill.files import atomic_file
+from confidistill.files import atomic_file, json_text
 
 PLUGINS = "confidistill.commands"
 PLOTS = (".png", ".svg")
@@ -167,9 +166,8 @@ def _judge(
     if plot:
         _plot(teacher, student, {SPLIT: measured} | verdict, plot, names)
     if json_file:
-        record = {name: None if value != value else value for name, value in (measured | verdict).items()}  # NaN: null
         with atomic_file(json_file) as path:
-            path.write_text(json.dumps(record, indent=2) + "\n")
+            path.write_text(json_text(measured | verdict))
     print(_text(measured, names))
     sign = "<=" if holds else ">"
     sigma = measured[certificate.SIGMA[protocol]]

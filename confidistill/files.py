@@ -1,11 +1,14 @@
 """Writing without leaving anything half-written, and hashing."""
 
 import hashlib
+import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -42,6 +45,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def json_text(value: Any) -> str:
+    """JSON, two spaces a level; an undefined number (NaN), for which JSON has no word, is null."""
+
+    def defined(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {key: defined(inner) for key, inner in part.items()}
+        return None if isinstance(part, float) and math.isnan(part) else part
+
+    return json.dumps(defined(value), indent=2, allow_nan=False) + "\n"
 
 
 def sha256(path: Path) -> str:

@@ -1,11 +1,10 @@
 """The pairwise confidence difference of teacher and student, its spread, and the verdict."""
 
-import json
 from pathlib import Path
 
 from confidistill.confidence.certificate import judge, measure
 from confidistill.confidence.predictions import from_logits, write_predictions
-from confidistill.files import atomic_file, atomic_folder
+from confidistill.files import atomic_file, atomic_folder, json_text
 from tasks.command import stage
 from tasks.pairs import load_pair
 from tasks.params import Params
@@ -44,7 +43,7 @@ def main(params: Params, task: str, student: str) -> None:
     holds = judge(metrics["train"], judged.protocol, judged.kappa)
     verdict = {"holds": holds, "protocol": judged.protocol, "kappa": judged.kappa}
     with atomic_file(results / "metrics.json") as path:
-        path.write_text(json.dumps(metrics | verdict, indent=2) + "\n")
+        path.write_text(json_text(metrics | verdict))
 
     pair = load_pair(task, student)
     with atomic_folder(Path("results/plots") / f"{task}-{student}") as folder:

@@ -1,7 +1,9 @@
 """A teacher and a student with everything the report shows of them, read from the results of `evaluate`."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 from confidistill.confidence.predictions import read_pair
 from confidistill.report.pair import Pair
@@ -22,7 +24,7 @@ def load_pair(task: str, student: str) -> Pair:
     return Pair(
         task=task,
         student=student,
-        metrics=json.loads((folder / "metrics.json").read_text()),
+        metrics=_read_metrics(folder / "metrics.json"),
         predictions=read,
         texts=texts,
         label_names=label_names(task),
@@ -32,3 +34,12 @@ def load_pair(task: str, student: str) -> Pair:
 def load_pairs(params: Params) -> list[Pair]:
     """Every task x student of params.yaml, in its order."""
     return [load_pair(task, student) for task in params.tasks for student in params.students]
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    """metrics.json; what is null there is undefined: NaN."""
+    metrics = json.loads(path.read_text())
+    for measured in metrics.values():
+        if isinstance(measured, dict):
+            measured.update({name: math.nan for name, value in measured.items() if value is None})
+    return metrics
