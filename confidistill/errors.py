@@ -1,6 +1,7 @@
 """The one exception that a user's mistake raises."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -12,12 +13,18 @@ class UserError(Exception):
 
 
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command's entry point: a UserError, or a file that the system refuses, is one line and exit code 2."""
+    """Decorate a command's entry point, so that no user sees a traceback for what is not a defect.
+
+    A UserError, or a file that the system refuses, is one line and exit code 2; Ctrl-C one line and 130.
+    """
 
     @wraps(main)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return main(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("interrupted: run the same command again to go on", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
         except UserError as error:
             message = str(error)
         except OSError as error:

@@ -207,9 +207,6 @@ def main() -> NoReturn:
         if "Failed to reach API" not in str(error):
             raise
         raise UserError(f"{error}: start the Prefect server there, or unset PREFECT_API_URL") from None
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     if state.name == REFUSED:
         raise UserError(state.message or "")
     print(f"{'failed' if state.is_failed() else 'done'}: {state.message}")
