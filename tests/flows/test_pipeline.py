@@ -129,7 +129,7 @@ def test_one_pipeline_a_clone_and_what_a_killed_one_leaves(toy: Toy, server: Ser
     toy.tell("pace", "0.5")
     first = toy.start("--workers", "1", "--targets", "train@a", **server.environment)
     wait_until(lambda: list(toy.root.glob("models/*.checkpoint")), "the training is at its first step")
-    toy.tell("pace", "12")
+    toy.tell("pace", "600")
     second = toy.pipeline("--targets", "train@a", **server.environment)
     assert second.returncode == 2
     owner = f"a pipeline, process {first.pid}"

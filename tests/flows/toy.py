@@ -188,7 +188,8 @@ def build(folder: Path) -> Toy:
     toy.check("git", "checkout", "--quiet", "-b", "main")
     toy.check(sys.executable, "-m", "dvc", "init", "--quiet")
     (root / ".dvc/config").write_text(
-        f"[core]\n    analytics = false\n    remote = shared\n['remote \"shared\"']\n    url = {folder / 'remote'}\n"
+        "[core]\n    analytics = false\n    check_update = false\n    remote = shared\n"
+        f"['remote \"shared\"']\n    url = {folder / 'remote'}\n"
     )
     shutil.copy(Path(__file__).with_name("toy_work.py"), root / "work.py")
     (root / "source-a.txt").write_text("alpha\n")

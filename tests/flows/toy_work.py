@@ -9,6 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+
+def wait(name: str) -> None:
+    """As many seconds as the control folder says by now: a test may change its mind meanwhile."""
+    started, told = time.monotonic(), control / name
+    while time.monotonic() - started < float((told.exists() and told.read_text()) or 0):
+        time.sleep(0.05)
+
+
 control = Path(os.environ["TOY_CONTROL"])
 stage = os.environ["DVC_STAGE"]
 kind, source, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -26,8 +34,7 @@ if kind == "train":  # a checkpoint a step, outside of the stage's outputs
     checkpoint = Path(f"{output}.checkpoint")
     done = checkpoint.read_text().split() if checkpoint.exists() else []
     for step in range(len(done), steps):
-        pace = control / "pace"
-        time.sleep(float(pace.read_text()) if pace.exists() else 0)
+        wait("pace")
         done.append(str((step * 7919 + seed * len(text)) % 101))
         checkpoint.write_text(" ".join(done))
         print(f"step {step + 1} of {steps}")
@@ -37,8 +44,7 @@ if kind == "train":  # a checkpoint a step, outside of the stage's outputs
 elif kind == "table":
     output.write_text(f"| pair | holds |\n|---|---|\n| {len(text)} | no |\n")
 else:
-    pace = control / "pause"
-    time.sleep(float(pace.read_text()) if pace.exists() else 0)
+    wait("pause")
     output.write_text(text.upper() + kind)
     print(f"{kind}: {len(text)} characters")
 with (control / "trace").open("a") as trace:
