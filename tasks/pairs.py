@@ -8,7 +8,7 @@ from typing import Any
 from confidistill.confidence.predictions import read_pair
 from confidistill.report.pair import Pair
 from tasks.params import Params
-from tasks.tables import label_names, splits, teacher_table
+from tasks.tables import label_names, official_rows, splits, teacher_table
 
 
 def load_pair(task: str, student: str) -> Pair:
@@ -28,6 +28,7 @@ def load_pair(task: str, student: str) -> Pair:
         predictions=read,
         texts=texts,
         label_names=label_names(task),
+        official_rows=official_rows(task),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,13 @@ import pandas as pd
 
 def label_names(task: str) -> list[str]:
     """The task's label names, in the order of their ids."""
-    return json.loads((Path("data/raw") / task / "manifest.json").read_text())["label_names"]
+    return _manifest(task)["label_names"]
+
+
+def official_rows(task: str) -> dict[str, int]:
+    """How many rows a split officially has, for those splits of which the task has a part."""
+    splits = _manifest(task)["splits"]
+    return {name: facts["official_rows"] for name, facts in splits.items() if facts.get("partial")}
 
 
 def splits(task: str) -> list[str]:
@@ -33,3 +40,7 @@ def logits(table: pd.DataFrame) -> np.ndarray:
     """The teacher's logits of a table, (N, C) float32."""
     classes = sum(column.startswith("logit") for column in table.columns)
     return table[[f"logit{index}" for index in range(classes)]].to_numpy(np.float32)
+
+
+def _manifest(task: str) -> dict[str, Any]:
+    return json.loads((Path("data/raw") / task / "manifest.json").read_text())

@@ -14,7 +14,7 @@ from confidistill.confidence.difference import pairwise_difference
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.report import figures, tables
-from confidistill.report.pair import TRAIN, Pair, split_name, verdict
+from confidistill.report.pair import TRAIN, Pair, marked_name, split_name, verdict
 
 EXAMPLES = 10
 CLASSES_SHOWN = 3
@@ -79,6 +79,7 @@ def page(pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[s
         pairs=[_pair_view(pair, f"pair-{number}", axis_end) for number, pair in enumerate(pairs, start=1)],
         tests=sorted({(pair.protocol, pair.kappa) for pair in pairs}),
         paper_table=tables.table2(pairs),
+        parts=tables.parts(pairs),
         settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100),
         versions=versions,
         percent=tables.percent,
@@ -137,7 +138,7 @@ def _split_view(pair: Pair, split: str, axis_end: float) -> dict[str, Any]:
     sigma, (low, high) = pair.sigma(split), pair.interval(split)
     marks = {"sigma": sigma, "low": low, "high": high, "kappa": pair.kappa}
     return {
-        "name": split_name(split),
+        "name": marked_name(pair, split),
         "judged": split == TRAIN,
         "metrics": pair.metrics[split],
         "sigma": sigma,

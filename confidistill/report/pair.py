@@ -1,7 +1,7 @@
 """One teacher and one student on one task: what the report is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class Pair:
     predictions: Mapping[str, tuple[Predictions, Predictions]]
     texts: Mapping[str, Sequence[str]]
     label_names: Sequence[str]
+    official_rows: Mapping[str, int] = field(default_factory=dict)
+    """How many rows a split officially has, for those splits of which this is a part."""
 
     @property
     def splits(self) -> list[str]:
@@ -76,6 +78,11 @@ class Pair:
             pair = f"{self.task}, {self.student}, {split}"
             raise UserError(f"{pair}: both models are right on no example: judge by the protocol 'definition'")
         return delta
+
+
+def marked_name(pair: Pair, split: str) -> str:
+    """What a reader's table calls a split: its name, with an asterisk where it is a part of the official one."""
+    return f"{split_name(split)}*" if split in pair.official_rows else split_name(split)
 
 
 def split_name(split: str) -> str:

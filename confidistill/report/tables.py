@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from confidistill.confidence.certificate import SIGMA, Protocol
-from confidistill.report.pair import TRAIN, Pair, split_name, verdict
+from confidistill.report.pair import TRAIN, Pair, marked_name, split_name, verdict
 
 MEASURES = (
     "examples",
@@ -24,13 +24,14 @@ MEASURES = (
 )
 EXTRA_MEASURES = ("mcc_teacher", "mcc_student", "f1_teacher", "f1_student")
 ABSENT = "–"
+PAPER_LEGEND = "acc/ECE in %; σ by the released protocol, as in the paper."
 
 
 def verdict_table(pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row a task x student x split: the measures as numbers (shares, not %), protocol, kappa, verdict.
 
     The verdict of `train` is phi_cnf (Eq. 4); that of another split says how the same test ends there.
-    MCC and F1 are columns where a task is judged by them.
+    MCC and F1 are columns where a task is judged by them, `official_rows` where a split is a part of the official one.
     """
     extra = [name for name in EXTRA_MEASURES if any(name in pair.metrics[TRAIN] for pair in pairs)]
     rows = []
@@ -40,6 +41,8 @@ def verdict_table(pairs: Sequence[Pair]) -> pd.DataFrame:
             row: dict[str, Any] = {"task": pair.task, "student": pair.student, "split": split_name(split)}
             row |= {name: measured[name] for name in MEASURES}
             row |= {name: measured.get(name) for name in extra}
+            if any(other.official_rows for other in pairs):
+                row |= {"official_rows": pair.official_rows.get(split, measured["examples"])}
             row |= {"protocol": pair.protocol, "kappa": pair.kappa, "verdict": verdict(pair.holds(split))}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -51,12 +54,13 @@ def display_table(pairs: Sequence[Pair]) -> pd.DataFrame:
     The verdicts of splits other than Tr are in parentheses.
     """
     rows = []
-    for row in verdict_table(pairs).to_dict("records"):
+    names = [marked_name(pair, split) for pair in pairs for split in pair.splits]
+    for row, name in zip(verdict_table(pairs).to_dict("records"), names, strict=True):
         rows.append(
             {
                 "task": row["task"],
                 "student": row["student"],
-                "split": row["split"],
+                "split": name,
                 "majority": percent(row["majority"]),
                 "T acc/ECE": _accuracy_and_ece(row, "teacher"),
                 "S acc/ECE": _accuracy_and_ece(row, "student"),
@@ -69,10 +73,21 @@ def display_table(pairs: Sequence[Pair]) -> pd.DataFrame:
 
 
 def legend(pairs: Sequence[Pair]) -> str:
-    """How the verdict was reached, in one sentence for each protocol and kappa in use."""
+    """How the verdict was reached, for each protocol and kappa in use; and what was measured on a part."""
     tests = sorted({(pair.protocol, pair.kappa) for pair in pairs})
     judged = " or ".join(f"σ {protocol} ≤ κ = {kappa:g}" for protocol, kappa in tests)
-    return f"Verdict: {judged} on Tr; (in parentheses) the same test on held-out text. T teacher, S student."
+    verdicts = f"Verdict: {judged} on Tr; (in parentheses) the same test on held-out text. T teacher, S student."
+    return " ".join([verdicts, *parts(pairs)])
+
+
+def parts(pairs: Sequence[Pair]) -> list[str]:
+    """A sentence that says what the asterisks mean; none where there are none."""
+    partial = {
+        f"{pair.task} {split_name(split)} {pair.metrics[split]['examples']:,} of {rows:,} rows": None
+        for pair in pairs
+        for split, rows in pair.official_rows.items()
+    }
+    return [f"* A part of the official split: {', '.join(partial)}."] if partial else []
 
 
 def terminal_table(pairs: Sequence[Pair]) -> str:
@@ -103,7 +118,7 @@ def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFra
         first = next(iter(of_task.values()))
         for split in first.splits:
             measured = {student: pair.metrics[split] for student, pair in of_task.items()}
-            row = {"task": task, "split": split_name(split)}
+            row = {"task": task, "split": marked_name(first, split)}
             row["T acc/ECE"] = _accuracy_and_ece(first.metrics[split], "teacher")
             for name in students:
                 row[f"{name} acc/ECE"] = _accuracy_and_ece(measured[name], "student") if name in measured else ABSENT
@@ -153,7 +168,7 @@ def renderings(pairs: Sequence[Pair]) -> dict[str, str]:
         "table.csv": verdict_table(pairs).to_csv(index=False),
         "table.md": f"{markdown(display_table(pairs))}\n{legend(pairs)}\n",
         "table2.csv": paper.to_csv(index=False),
-        "table2.md": f"{markdown(paper)}\nacc/ECE in %; σ by the released protocol, as in the paper.\n",
+        "table2.md": f"{markdown(paper)}\n{' '.join([PAPER_LEGEND, *parts(pairs)])}\n",
         "table2.tex": latex(paper),
     }
 

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from confidistill.report import tables
+from confidistill.report.page import page
+from confidistill.report.pair import Pair
 from tests.report.examples import needs_shared, published_pair, synthetic_pair
 
 PAIRS = [
@@ -106,3 +108,19 @@ def test_table2_of_the_published_predictions_is_the_paper_s(
 ) -> None:
     rows = list(csv.reader(io.StringIO(tables.renderings([published_pair(task, student)])["table2.csv"])))
     assert rows[1:] == [[task, "Tr", *train], [task, "dev", *dev]]
+
+
+def test_a_part_of_a_split_is_marked_and_told() -> None:
+    part = Pair(**{**vars(synthetic_pair("QQP", "S_2L")), "official_rows": {"train": 363_846}})
+    pairs = [PAIRS[0], part]
+    note = "* A part of the official split: QQP Tr 300 of 363,846 rows."
+    assert tables.verdict_table(pairs)["official_rows"].tolist() == [300, 300, 363_846, 300]
+    assert tables.display_table(pairs)["split"].tolist() == ["Tr", "dev", "Tr*", "dev"]
+    assert tables.display_table(pairs).loc[2, "verdict"] == "fails"
+    assert tables.table2(pairs)["split"].tolist() == ["Tr", "dev", "Tr*", "dev"]
+    for text in (tables.terminal_table(pairs), *(tables.renderings(pairs)[name] for name in ("table.md", "table2.md"))):
+        assert text.strip().endswith(note)
+    html = page(pairs, {}, {})
+    assert note in html
+    assert html.count(">Tr*<") == 3
+    assert "official" not in "".join(tables.renderings(PAIRS).values())
