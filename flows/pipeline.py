@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.runtime import task_run
 from prefect.states import Cancelled, Completed, Failed, State
@@ -34,9 +35,14 @@ REFUSED = "Refused"  # the state of a run that unusable input kept from starting
 def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | None) -> State:
     """Run a stage here, or on a work pool; its lines are this task run's logs."""
     log = get_run_logger().info
+    tags = here.tags(name)
+    # Before a tagged task runs, Prefect asks its server for room by each tag; a server on SQLite is often busy then,
+    # and is asked again two seconds later. These tags limit nothing, so they come with the state at the end.
+    if context := TaskRunContext.get():
+        context.task_run.tags.extend(tags)
     try:
         if pool:
-            remote.run(pool, name, log, force=force, key=str(task_run.id), tags=here.tags(name))
+            remote.run(pool, name, log, force=force, key=str(task_run.id), tags=tags)
             force = False  # what came home is restored, not run
         outcome = reproduce(name, log, force=force, gpus=gpus)
     except (StageError, UserError, processes.StoppedError) as error:
@@ -145,9 +151,7 @@ class Run:
                 continue
             gpus = [device for device in devices if device != here.CPU]
             pool = self._pool if self._schedule.runs_elsewhere(name) else None
-            # Prefect asks its server for room by each tag of a task run, so that only stages that run get tags.
-            tagged = run_stage.with_options(tags=here.tags(name))
-            future = self._submit(tagged, name, force=self._force, gpus=gpus, pool=pool)
+            future = self._submit(run_stage, name, force=self._force, gpus=gpus, pool=pool)
             future.add_done_callback(partial(self._tell_end, name))
 
     def _submit(self, stage_task: Any, name: str, **settings: Any) -> PrefectFuture[State]:
