@@ -49,17 +49,18 @@ def _repro(stages: int, arguments: list[str]) -> int:
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
     # The stages' `python` is this one, whether or not its environment is activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    started, position, ran = time.monotonic(), 0, 0
+    started, ran = time.monotonic(), 0
+    seen: set[str] = set()  # DVC may name a stage twice
     # Only stdout is read: progress bars are on stderr and stay on the terminal.
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": path}) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if match := STAGE_LINE.match(line):
-                position += 1
+                seen.add(match["name"])
                 if line.startswith("Running"):
                     ran += 1
                     minutes, seconds = divmod(int(time.monotonic() - started), 60)
-                    print(f"[{position}/{stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
+                    print(f"[{len(seen)}/{stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
             elif line.strip() and not line.startswith(CHATTER):
                 print(f"    {line}", end="", flush=True)
     if process.returncode:

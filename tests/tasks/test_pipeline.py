@@ -116,8 +116,11 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
         for line in tiny.run(project, "dvc", "repro", "--dry").stdout.splitlines()
         if "Running" in line
     ]
+    counted = tiny.run(project, "tasks.repro", "--dry").stdout
     (project / "params.yaml").write_text(params)
     assert stages == ["evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
+    assert "[18/18] report" in counted
+    assert "3 of 18 stages would run, 15 up to date" in counted
 
 
 def test_an_experiment_can_be_run_shown_and_compared(project):
