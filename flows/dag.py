@@ -1,12 +1,12 @@
 """The DVC graph of the current folder, read: which stages there are, what each needs, which are stale."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confidistill.errors import UserError
+from tasks.dvc import repository
 
 if TYPE_CHECKING:
     import dvc.stage
@@ -32,7 +32,7 @@ def read(targets: Iterable[str] = ()) -> dict[str, Stage]:
     """
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
-    with _repo() as repo:
+    with repository() as repo:
         graph = get_active_graph(repo.index.graph)  # edges: stage -> what it depends on
         plan = plan_repro(graph, collect_stages(repo, list(targets) or ["dvc.yaml"]))
         return {
@@ -47,14 +47,14 @@ def read(targets: Iterable[str] = ()) -> dict[str, Stage]:
 
 def names() -> list[str]:
     """Every stage that dvc.yaml defines."""
-    with _repo() as repo:
+    with repository() as repo:
         return [stage.addressing for stage in repo.index.stages]
 
 
 def changed(stages: Iterable[str]) -> set[str]:
     """Those of `stages` whose command, parameters, dependencies or outputs are not what dvc.lock has."""
     wanted = set(stages)
-    with _repo() as repo, repo.lock:
+    with repository() as repo, repo.lock:
         return {stage.addressing for stage in repo.index.stages if stage.addressing in wanted and stage.changed()}
 
 
@@ -64,7 +64,7 @@ def inputs(name: str) -> list[str]:
     Raises:
         UserError: the stage cannot run elsewhere, since DVC's run-cache refuses it.
     """
-    with _repo() as repo:
+    with repository() as repo:
         stage = _find(repo, name)
         if any(out.persist for out in stage.outs) or stage.always_changed or not (stage.deps and stage.outs):
             raise UserError(
@@ -89,7 +89,7 @@ def inputs(name: str) -> list[str]:
 
 def read_lock() -> str:
     """The text of dvc.lock, never half-written."""
-    with _repo() as repo, repo.lock:
+    with repository() as repo, repo.lock:
         return LOCK.read_text() if LOCK.exists() else ""
 
 
@@ -109,7 +109,7 @@ def order_lock(before: list[str], plan: Iterable[str]) -> None:
     from dvc.utils.serialize import modify_yaml
 
     wanted = [*before, *plan]
-    with _repo() as repo, repo.lock:
+    with repository() as repo, repo.lock:
         present = lock_entries()
         rank = {name: position for position, name in reversed(list(enumerate(wanted)))}
         ordered = sorted(present, key=lambda name: rank.get(name, len(wanted)))
@@ -125,21 +125,6 @@ def lock_entries() -> list[str]:
     from dvc.utils.serialize import load_yaml
 
     return list(load_yaml(LOCK).get("stages", {})) if LOCK.exists() else []
-
-
-@contextmanager
-def _repo() -> Iterator["Repo"]:
-    from dvc.exceptions import DvcException, NotDvcRepoError
-    from dvc.repo import Repo
-
-    try:
-        with Repo(_wait_for_lock=True) as repo:
-            yield repo
-    except NotDvcRepoError:
-        where = f"{Path.cwd()} is not a DVC repository"
-        raise UserError(f"{where}: run in the root of a git clone of the project") from None
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
 
 
 def _find(repo: "Repo", name: str) -> "dvc.stage.Stage":

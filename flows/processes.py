@@ -15,6 +15,7 @@ import psutil
 
 from confidistill.errors import UserError
 from flows.forkserver import Command, Forkserver
+from tasks.dvc import search_path
 
 OWNER = Path(".dvc/tmp/flows.lock")
 GRACE_SECONDS = 10
@@ -162,7 +163,7 @@ def _is_alive(pid: str) -> bool:
 def _environment() -> dict[str, str]:
     """Ours without what is Prefect's, credentials among it, and with this Python first on the path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment["PATH"] = search_path()
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
 

@@ -19,13 +19,12 @@ from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
 from flows import dag, processes, training
+from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 # A DVC remote or a git server that is away for a while: 8 more tries over about 5 minutes.
 RETRY_DELAYS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 64.0]
 BEATS_PER_PATIENCE = 6
-# What DVC says to a person at a prompt.
-CHATTER = ("To track the changes", "\tgit add", "To enable auto staging", "\tdvc config", "Use `dvc push`")
 RAN, RESTORED, UNCHANGED = "Completed", "Restored", "Up to date"
 
 

@@ -14,22 +14,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from confidistill.errors import UserError, exits_cleanly
+from tasks.dvc import CHATTER, repository, search_path
 from tasks.params import load
 
 LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
 CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "recursive", "glob")
-# What DVC says to a person at a prompt, and what the counter already tells.
-CHATTER = (
-    "> ",
-    "Updating lock file",
-    "Use `dvc push`",
-    "\tgit add",
-    "\tdvc config",
-    "To track the changes",
-    "To enable auto staging",
-)
+# What the counter already tells, or nobody needs here.
+QUIET = (*CHATTER, "> ", "Updating lock file")
 
 
 @exits_cleanly
@@ -47,12 +40,11 @@ def main() -> None:
 def _repro(stages: int, arguments: list[str]) -> int:
     """Run dvc repro, a line a stage; the number of stages that ran."""
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
-    # The stages' `python` is this one, whether or not its environment is activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = os.environ | {"PATH": search_path()}
     started, ran = time.monotonic(), 0
     seen: set[str] = set()  # DVC may name a stage twice
     # Only stdout is read: progress bars are on stderr and stay on the terminal.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": path}) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if match := STAGE_LINE.match(line):
@@ -61,7 +53,7 @@ def _repro(stages: int, arguments: list[str]) -> int:
                     ran += 1
                     minutes, seconds = divmod(int(time.monotonic() - started), 60)
                     print(f"[{len(seen)}/{stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
-            elif line.strip() and not line.startswith(CHATTER):
+            elif line.strip() and not line.startswith(QUIET):
                 print(f"    {line}", end="", flush=True)
     if process.returncode:
         raise UserError("the pipeline stopped at the stage above: mend what it says and run the same command again")
@@ -71,22 +63,15 @@ def _repro(stages: int, arguments: list[str]) -> int:
 def _stage_count(arguments: list[str]) -> int:
     """How many stages `dvc repro ARGUMENTS` looks at."""
     from dvc.cli import DvcParserError, parse_args
-    from dvc.exceptions import DvcException, NotDvcRepoError
-    from dvc.repo import Repo
 
-    looked_at = []
     try:
         options = parse_args(["repro", *arguments])
-        choice = {name: getattr(options, name) for name in CHOICE}
-        with Repo() as repo:
-            repo.reproduce(**choice, repro_fn=lambda stage, **_: looked_at.append(stage))
     except DvcParserError:
         sys.exit(2)  # DVC has said what it does not take
-    except NotDvcRepoError:
-        where = f"{Path.cwd()} is not a DVC repository"
-        raise UserError(f"{where}: run in the root of a git clone of the project") from None
-    except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from None
+    choice = {name: getattr(options, name) for name in CHOICE}
+    looked_at = []
+    with repository(wait_for_lock=False) as repo:
+        repo.reproduce(**choice, repro_fn=lambda stage, **_: looked_at.append(stage))
     return len(looked_at)
 
 

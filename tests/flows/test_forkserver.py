@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,13 @@ stages:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forkserver]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forkserver:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
-    yield Forkserver()
+    return Forkserver()
 
 
-def repository(*settings: str) -> dict[str, str]:
+def repository() -> dict[str, str]:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
     for command in (["init", "--no-scm", "--quiet"], ["config", "core.check_update", "false"]):
         subprocess.run([sys.executable, "-m", "dvc", *command], check=True, env=environment)
