@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from confidistill.text.augmentation import replaceable, split_words, write_augmented
-from confidistill.text.masked_lm import MaskedLM
+from confidistill.augmentation.augment import replaceable, split_words, write_augmented
+from confidistill.augmentation.masked_lm import MaskedLM
+from confidistill.augmentation.vectors import load_vectors
 from confidistill.text.tokens import load_tokenizer
-from confidistill.text.vectors import load_vectors
 
 
 def unchanged_draws(

@@ -44,12 +44,13 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+    from confidistill.distillation.arguments import Training
     from confidistill.distillation.data import Batch, Example, Sequences
     from confidistill.distillation.features import feature_loss
     from confidistill.distillation.layers import uniform_layer_map
     from confidistill.distillation.losses import prediction_loss
     from confidistill.distillation.student import StudentShape, build_student
-    from confidistill.distillation.training import Loss, Training, fit
+    from confidistill.distillation.training import Loss, fit
 
     class Targets(Sequences):
         """Tokens with a label and logits, as stage 2 needs."""

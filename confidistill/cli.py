@@ -88,7 +88,7 @@ def compare(
     Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them.
     """
     judged_by = _known(protocol, kappa, plot)
-    from confidistill.distillation.predict import class_names, predict_logits
+    from confidistill.distillation.inference import class_names, predict_logits
     from confidistill.progress import quieten_transformers
     from confidistill.text.table import encode_labels, read_table
 

@@ -18,7 +18,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
-from flows import dag, processes, training
+from flows import dag, processes, training_progress
 from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")
@@ -47,7 +47,7 @@ def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | Non
 
     arguments = ["repro", "--single-item", *(["--force"] if force else []), name]
     devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
-    with training.told(name, log):
+    with training_progress.told(name, log):
         status = processes.dvc(arguments, keep, devices)
     if status:
         raise StageError(_reason(name, status, lines))

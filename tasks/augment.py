@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from confidistill.text.augmentation import write_augmented
+from confidistill.augmentation.augment import write_augmented
+from confidistill.augmentation.vectors import load_vectors
 from confidistill.text.tokens import load_tokenizer
-from confidistill.text.vectors import load_vectors
-from tasks.command import stage
+from tasks.entry import stage
 from tasks.params import Params
 
 
@@ -16,7 +16,7 @@ def main(params: Params, task: str) -> None:
     settings = params.augment[task]
     masked_lm = None
     if params.models.mlm:
-        from confidistill.text.masked_lm import MaskedLM
+        from confidistill.augmentation.masked_lm import MaskedLM
 
         masked_lm = MaskedLM(Path("models/mlm"))
     write_augmented(

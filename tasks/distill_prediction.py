@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.command import checkpoints, training, training_stage
+from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table, label_names, teacher_table
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from confidistill.text.sources import fetch_folder
-from tasks.command import stage
+from confidistill.sources.fetch import fetch_folder
+from tasks.entry import stage
 from tasks.params import Params
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from confidistill.sources.fetch import fetch
 from confidistill.text.dataset import prepare
-from confidistill.text.sources import fetch
-from tasks.command import stage
+from tasks.entry import stage
 from tasks.params import Params
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from confidistill.files import atomic_folder
-from confidistill.text.sources import fetch_folder
-from tasks.command import stage
+from confidistill.sources.fetch import fetch_folder
+from tasks.entry import stage
 from tasks.params import Params
 
 

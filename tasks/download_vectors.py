@@ -3,9 +3,9 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from confidistill.text.sources import fetch
-from confidistill.text.vectors import convert
-from tasks.command import stage
+from confidistill.augmentation.vectors import convert
+from confidistill.sources.fetch import fetch
+from tasks.entry import stage
 from tasks.params import Params
 
 

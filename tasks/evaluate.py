@@ -5,7 +5,7 @@ from pathlib import Path
 from confidistill.confidence.certificate import judge, measure
 from confidistill.confidence.predictions import from_logits, write_predictions
 from confidistill.files import atomic_file, atomic_folder, json_text
-from tasks.command import stage
+from tasks.entry import stage
 from tasks.pairs import load_pair
 from tasks.params import Params
 from tasks.tables import logits, splits, teacher_table
@@ -16,7 +16,7 @@ OPTIONAL = ("mcc", "f1")
 
 @stage
 def main(params: Params, task: str, student: str) -> None:
-    from confidistill.distillation.predict import predict_logits
+    from confidistill.distillation.inference import predict_logits
     from confidistill.report import figures
 
     settings, judged = params.task(task), params.property

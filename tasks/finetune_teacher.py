@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.command import checkpoints, training, training_stage
+from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import label_names
 
 
 @training_stage
 def main(params: Params, task: str) -> None:
-    from confidistill.distillation.teacher import finetune_teacher
+    from confidistill.distillation.finetuning import finetune_teacher
 
     data = Path("data/raw") / task
     settings = params.task(task)

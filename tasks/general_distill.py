@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tasks.command import checkpoints, training, training_stage
+from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
 
 
@@ -12,7 +12,7 @@ def main(params: Params, student: str) -> None:
     from confidistill.distillation.general import distill_general
     from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
-    from confidistill.text.sources import fetch
+    from confidistill.sources.fetch import fetch
 
     base, output = Path("models/base"), Path("models/general") / student
     shape = params.student(student)

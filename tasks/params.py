@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.errors import UserError
+from confidistill.sources.pins import Source
 from confidistill.text.dataset import TaskData
-from confidistill.text.sources import Source
 
 PARAMS_FILE = Path("params.yaml")
 Overrides = dict[str, Any]

@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from confidistill.files import atomic_folder
-from tasks.command import stage
+from tasks.entry import stage
 from tasks.params import Params
 from tasks.tables import splits
 
 
 @stage
 def main(params: Params, task: str) -> None:
-    from confidistill.distillation.predict import predict_logits
+    from confidistill.distillation.inference import predict_logits
 
     settings = params.task(task)
     tables = {split: Path(f"data/raw/{task}/{split}.parquet") for split in splits(task)}

@@ -5,7 +5,7 @@ from pathlib import Path
 from platform import python_version
 
 from confidistill.report.page import build_report
-from tasks.command import stage
+from tasks.entry import stage
 from tasks.pairs import load_pairs
 from tasks.params import Params
 

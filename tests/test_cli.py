@@ -340,7 +340,7 @@ def test_compare_matches_classes_by_name(models, tmp_path):
 def test_compare_of_another_architecture_and_of_ids(models, tmp_path):
     from confidistill.confidence.certificate import measure
     from confidistill.confidence.predictions import from_logits
-    from confidistill.distillation.predict import predict_logits
+    from confidistill.distillation.inference import predict_logits
 
     done = compare(models, "distilbert", "--json", tmp_path / "out.json", data="ids.jsonl")
     assert done.returncode == 1, done.stderr

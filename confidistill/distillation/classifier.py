@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from confidistill.confidence.agreement import accuracy, matthews
 from confidistill.distillation.data import Examples
-from confidistill.distillation.predict import logits_of
-from confidistill.distillation.training import Selection
+from confidistill.distillation.inference import logits_of
+from confidistill.distillation.selection import Selection
 from confidistill.files import atomic_folder
 
 Metric = Literal["accuracy", "mcc"]

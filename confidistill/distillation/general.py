@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoModel
 
-from confidistill.distillation.data import Sequences, check_length
+from confidistill.code import code_behind
+from confidistill.distillation.arguments import Training
+from confidistill.distillation.data import Sequences
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.student import Initialisation, StudentShape, build_student, write_student
-from confidistill.distillation.training import Training, fit, is_writer, writer_first
+from confidistill.distillation.training import fit, is_writer, writer_first
+from confidistill.distillation.validation import check_length
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.text.corpus import pack, paragraphs
@@ -51,7 +54,9 @@ def distill_general(
     check_length(max_length, model.config)
     layers = resolve(layer_map, model.config.num_hidden_layers, shape.layers)
     student = build_student(model, shape, initialisation=initialisation, layer_map=layers, seed=training.seed)
-    inputs = identity(teacher, corpus, shape, initialisation, layers, padding, max_length, sequences)
+    inputs = identity(
+        teacher, corpus, shape, initialisation, layers, padding, max_length, sequences, *code_behind(__name__)
+    )
     packed = checkpoints.with_name(f"{checkpoints.name}.packed") / f"{inputs}.int32"
     with writer_first():
         if not packed.exists():

@@ -6,14 +6,17 @@ from pathlib import Path
 import pandas as pd
 from transformers import AutoModel
 
-from confidistill.distillation.data import Examples, check_length
+from confidistill.code import code_behind
+from confidistill.distillation.arguments import Training
+from confidistill.distillation.data import Examples
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.student import check_heads, load_student, write_student
-from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
 
 
@@ -51,7 +54,7 @@ def distill_intermediate(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(teacher, student, table[columns], max_length, layers, padding),
+        inputs=identity(teacher, student, table[columns], max_length, layers, padding, *code_behind(__name__)),
     )
     if is_writer():
         write_student(student_model, tokenizer, output, history=history)

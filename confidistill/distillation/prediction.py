@@ -8,11 +8,14 @@ import pandas as pd
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from confidistill.code import code_behind
+from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
-from confidistill.distillation.data import Batch, Examples, check_length, check_targets
+from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
 from confidistill.distillation.losses import PredictionLoss, prediction_loss
-from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
 
 
@@ -75,7 +78,7 @@ def distill_prediction(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(student, table, dev, max_length, metric, loss, alpha, temperature),
+        inputs=identity(student, table, dev, max_length, metric, loss, alpha, temperature, *code_behind(__name__)),
         selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
+from confidistill.distillation.arguments import Training
+from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.distillation.general import distill_general
 from confidistill.distillation.intermediate import distill_intermediate
 from confidistill.distillation.prediction import distill_prediction
 from confidistill.distillation.student import StudentShape
-from confidistill.distillation.teacher import finetune_teacher
-from confidistill.distillation.training import Training
 from tests import tiny
 
 LABELS = ["bad", "good"]

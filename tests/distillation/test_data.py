@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confidistill.distillation.data import BucketedBatches, Examples, Sequences, check_length, check_targets, collator
+from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.validation import check_length, check_targets
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 
 from confidistill.confidence.agreement import matthews
 from confidistill.distillation.data import BucketedBatches
-from confidistill.distillation.predict import predict_logits
+from confidistill.distillation.inference import predict_logits
 from confidistill.distillation.prediction import distill_prediction
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer

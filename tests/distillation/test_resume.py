@@ -134,9 +134,8 @@ def test_checkpoints_of_other_inputs_are_discarded(assets, tmp_path, monkeypatch
     elif changed == "weights":
         stages.general(assets, own / "base-student", training=replace(TRAINING, seed=9))
     else:
-        (tmp_path / "code").mkdir()
-        (tmp_path / "code" / "training.py").write_text("# another revision\n")
-        monkeypatch.setattr(loop, "__file__", str(tmp_path / "code" / "training.py"))
+        (tmp_path / "losses.py").write_text("# another revision\n")
+        monkeypatch.setattr("confidistill.distillation.intermediate.code_behind", lambda _: [tmp_path / "losses.py"])
     steps_run.clear()
     stages.intermediate(own, tmp_path / "out", training=training)
     assert steps_run == list(range(12))

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModel, BertConfig, BertForMaskedLM, BertForPreTraining
 
-from confidistill.text.masked_lm import MaskedLM
+from confidistill.augmentation.masked_lm import MaskedLM
 from tests.text.toy import tokenizer
 
 # Of model.safetensors in google-bert/bert-base-uncased: gamma and beta, both pretraining heads, no tied decoder.

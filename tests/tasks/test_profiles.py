@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from confidistill.sources.pins import numbered
 from confidistill.text.glue import TASKS
-from confidistill.text.sources import numbered
 from tasks.params import Params, load
 
 ROOT = Path(__file__).parents[2]

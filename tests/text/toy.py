@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from transformers import BertTokenizerFast
 
-from confidistill.text.vectors import WordVectors
+from confidistill.augmentation.vectors import WordVectors
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ANIMALS = ["cat", "dog", "horse", "mouse", "bird", "fish"]

@@ -54,7 +54,7 @@ def training(settings: Any) -> Any:
     """The library's `Training` from a section of params.yaml; keys of the stage itself are left out."""
     from dataclasses import fields
 
-    from confidistill.distillation.training import Training
+    from confidistill.distillation.arguments import Training
 
     return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})
 

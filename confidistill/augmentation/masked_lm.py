@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from transformers import AutoConfig, BertForMaskedLM
 
+from confidistill.augmentation.ranking import highest
 from confidistill.errors import UserError
 from confidistill.progress import quieten_transformers
-from confidistill.text.ranking import highest
 from confidistill.text.tokens import load_tokenizer
 
 _TOKENS = 4_096  # in one forward pass, about

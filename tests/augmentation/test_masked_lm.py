@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
+from confidistill.augmentation.augment import replaceable, split_words
+from confidistill.augmentation.masked_lm import MaskedLM
 from confidistill.errors import UserError
-from confidistill.text.augmentation import replaceable, split_words
-from confidistill.text.masked_lm import MaskedLM
 from tests.text import toy
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -89,7 +89,7 @@ def test_a_long_sentence_is_split_over_several_passes(folder: Path, monkeypatch:
     masked_lm = MaskedLM(folder)
     pieces = masked_lm.pieces(["the", "cat", "eats", "a", "fish"])
     at_once = masked_lm.candidates(pieces, [0, 1, 2, 3, 4], 5)
-    monkeypatch.setattr("confidistill.text.masked_lm._TOKENS", 1)
+    monkeypatch.setattr("confidistill.augmentation.masked_lm._TOKENS", 1)
     assert masked_lm.candidates(pieces, [0, 1, 2, 3, 4], 5) == at_once
 
 

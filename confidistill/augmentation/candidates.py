@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from confidistill.text.vectors import WordVectors, nearest
+from confidistill.augmentation.vectors import WordVectors, nearest
 
 if TYPE_CHECKING:
-    from confidistill.text.masked_lm import MaskedLM  # seconds of imports that a run without one can spare
+    from confidistill.augmentation.masked_lm import MaskedLM  # seconds of imports that a run without one can spare
 
 
 class Candidates:

@@ -16,9 +16,9 @@ from typing import Annotated
 import typer
 
 from confidistill.errors import UserError
+from confidistill.sources.pins import HubSource, PackageSource
 from confidistill.text.dataset import GlueData, SnippetsData
 from confidistill.text.glue import TASKS
-from confidistill.text.sources import HubSource, PackageSource
 from tasks.params import Params, Student, Task, load
 
 V100 = 5.3e12  # multiply-adds a second, fp32

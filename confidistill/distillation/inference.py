@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from confidistill.distillation.data import Examples, check_length, collator
+from confidistill.distillation.data import Examples, collator
+from confidistill.distillation.validation import check_length
 from confidistill.errors import UserError
 from confidistill.progress import progress
 from confidistill.text.tokens import load_tokenizer

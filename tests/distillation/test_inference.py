@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from confidistill.distillation.predict import predict_logits
+from confidistill.distillation.inference import predict_logits
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 from tests.distillation import stages

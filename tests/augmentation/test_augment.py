@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
-from confidistill.errors import UserError
-from confidistill.text.augmentation import (
+from confidistill.augmentation.augment import (
     augment,
     replaceable,
     split_words,
@@ -23,8 +22,9 @@ from confidistill.text.augmentation import (
     vary,
     write_augmented,
 )
-from confidistill.text.masked_lm import MaskedLM
-from confidistill.text.vectors import convert, load_vectors, nearest
+from confidistill.augmentation.masked_lm import MaskedLM
+from confidistill.augmentation.vectors import convert, load_vectors, nearest
+from confidistill.errors import UserError
 from tests.text import toy
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -212,7 +212,7 @@ def test_torch_threads_are_as_before(tokenizer: BertTokenizerFast, masked_lm: Ma
 
 def test_written_file(tokenizer: BertTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows of `augment`, the same bytes for any batch size, in row groups of bounded size."""
-    monkeypatch.setattr("confidistill.text.augmentation._ROW_GROUP", 50)
+    monkeypatch.setattr("confidistill.augmentation.augment._ROW_GROUP", 50)
     table = sentences(30, pair=True)
     arguments = {"tokenizer": tokenizer, "vectors": VECTORS, "masked_lm": None, "variants": 10, "seed": 0}
     rows = write_augmented(table, tmp_path / "a.parquet", **arguments)
@@ -264,7 +264,7 @@ import resource, sys
 from pathlib import Path
 import pandas as pd
 from transformers import BertTokenizerFast
-from confidistill.text.augmentation import write_augmented
+from confidistill.augmentation.augment import write_augmented
 from tests.text import toy
 
 folder = Path(sys.argv[1])

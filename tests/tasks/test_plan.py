@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.plan import V100, Shape, plan
 from tasks.params import load
+from tasks.plan import V100, Shape, plan
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 BERT_BASE, S_6L, S_4L = Shape(12, 768, 3072), Shape(6, 768, 3072), Shape(4, 312, 1200)

@@ -14,22 +14,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from confidistill.augmentation.candidates import Candidates
+from confidistill.augmentation.vectors import WordVectors
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.progress import progress
-from confidistill.text.candidates import Candidates
-from confidistill.text.vectors import WordVectors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from confidistill.text.masked_lm import MaskedLM
+    from confidistill.augmentation.masked_lm import MaskedLM
 
 
 @cache
 def stop_words() -> frozenset[str]:
     """Words that are never replaced; stopwords.txt tells where they come from."""
-    lines = files("confidistill.text").joinpath("stopwords.txt").read_text("utf-8").splitlines()
+    lines = files(__package__).joinpath("stopwords.txt").read_text("utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from confidistill.augmentation.ranking import highest
 from confidistill.errors import UserError
 from confidistill.files import atomic_folder
 from confidistill.progress import progress
-from confidistill.text.ranking import highest
 
 SEARCHED = 100_000  # words among which TinyBERT looks for neighbours
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from confidistill.augmentation.vectors import convert, load_vectors
 from confidistill.errors import UserError
 from confidistill.files import sha256
-from confidistill.text import sources
-from confidistill.text.archives import extract
-from confidistill.text.sources import Source, fetch, fetch_folder, numbered
-from confidistill.text.vectors import convert, load_vectors
+from confidistill.sources.archives import extract
+from confidistill.sources.fetch import fetch, fetch_folder
+from confidistill.sources.pins import Source, numbered
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "0" * 64
@@ -122,7 +122,7 @@ def test_a_url_that_is_not_there_says_so(served, tmp_path):
 @pytest.mark.timeout(60)  # the operating system's own patience is minutes
 @pytest.mark.parametrize("unreachable", ["refused", "silent"])
 def test_an_unreachable_url_fails_within_seconds(tmp_path, monkeypatch, unreachable):
-    monkeypatch.setattr(sources, "TIMEOUT", 1)
+    monkeypatch.setattr("confidistill.sources.fetch.TIMEOUT", 1)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if unreachable == "silent":
@@ -313,7 +313,8 @@ def fetch_from_hub(tmp_path: Path, endpoint: str, files: dict, **environment) ->
     program = (
         "import json, sys; from pathlib import Path; from pydantic import TypeAdapter\n"
         "from confidistill.errors import exits_cleanly\n"
-        "from confidistill.text.sources import Source, fetch_folder\n"
+        "from confidistill.sources.fetch import fetch_folder\n"
+        "from confidistill.sources.pins import Source\n"
         "fields, output = json.loads(sys.argv[1]), Path(sys.argv[2])\n"
         "exits_cleanly(fetch_folder)(TypeAdapter(Source).validate_python(fields), output)\n"
         "print(sorted(path.relative_to(output).as_posix() for path in output.rglob('*') if path.is_file()))\n"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from confidistill.augmentation.ranking import highest
+from confidistill.augmentation.vectors import WordVectors, convert, load_vectors, nearest, read_vectors
 from confidistill.errors import UserError
-from confidistill.text.ranking import highest
-from confidistill.text.vectors import WordVectors, convert, load_vectors, nearest, read_vectors
 
 GLOVE = "the 3 4\n, 0 -2\nüber 1e-1 0\n<unk> 0 0\n"
 

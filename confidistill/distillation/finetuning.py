@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from confidistill.code import code_behind
+from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
-from confidistill.distillation.data import Batch, Examples, check_length, check_targets
+from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
-from confidistill.distillation.training import Training, fit, is_writer
+from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
 
 
@@ -57,7 +60,7 @@ def finetune_teacher(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(base, train, dev, max_length, metric),
+        inputs=identity(base, train, dev, max_length, metric, *code_behind(__name__)),
         selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():

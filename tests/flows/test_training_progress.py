@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from flows import training
+from flows import training_progress
 
 
 def write(folder, step, losses):
@@ -30,21 +30,21 @@ def test_the_newest_whole_checkpoint_of_the_stage_counts(tmp_path, name, parts):
     write(tmp_path / parts[0] / "other", 150, [0.1])
     (folder / "checkpoint-150").mkdir()
     (folder / "checkpoint-150" / "trainer_state.json").write_text('{"global_step": 1')
-    assert training.newest(name, tmp_path) == "step 100 of 188, loss 0.5"
+    assert training_progress.newest(name, tmp_path) == "step 100 of 188, loss 0.5"
 
 
 def test_a_stage_without_checkpoints_says_nothing(tmp_path):
-    assert training.newest("report", tmp_path) is None
-    assert training.newest("finetune_teacher@movies", tmp_path) is None
+    assert training_progress.newest("report", tmp_path) is None
+    assert training_progress.newest("finetune_teacher@movies", tmp_path) is None
 
 
 def test_a_line_for_each_new_checkpoint_and_none_for_an_old_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "EVERY", 0.02)
+    monkeypatch.setattr(training_progress, "EVERY", 0.02)
     folder = tmp_path / ".checkpoints" / "finetune_teacher" / "movies"
     write(folder, 50, [0.7])
     lines = []
-    with training.told("finetune_teacher@movies", lines.append):
+    with training_progress.told("finetune_teacher@movies", lines.append):
         time.sleep(0.1)
         assert lines == []
         for step, expected in ((100, 1), (150, 2)):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from confidistill.distillation.predict import class_names, predict_logits
-from confidistill.distillation.teacher import finetune_teacher
+from confidistill.distillation.finetuning import finetune_teacher
+from confidistill.distillation.inference import class_names, predict_logits
 from confidistill.errors import UserError
 from tests.distillation import stages
 from tests.distillation.stages import LABELS, TRAINING, history

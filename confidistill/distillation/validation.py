@@ -1,0 +1,48 @@
+"""What must hold of a table and a model before anything is trained or predicted."""
+
+import numpy as np
+import pandas as pd
+from transformers import PretrainedConfig
+
+from confidistill.errors import UserError
+
+
+def check_text(table: pd.DataFrame) -> None:
+    """Raise a UserError unless the table has rows and every row has its text (and second text, of pairs)."""
+    if "text" not in table:
+        raise UserError(f"the table has no column 'text': it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise UserError("the table has no row: give it at least one")
+    for name in ("text", "text_pair"):
+        if name in table and table[name].isna().any():
+            row = int(table[name].isna().to_numpy().argmax())
+            raise UserError(f"row {row}, column {name!r}: no text: fill it in or drop the row")
+
+
+def check_length(max_length: int, config: PretrainedConfig) -> None:
+    """Raise a UserError if the model of `config` cannot read so many tokens."""
+    if max_length > config.max_position_embeddings:
+        raise UserError(
+            f"{config.name_or_path} takes at most {config.max_position_embeddings} tokens, not {max_length}: "
+            "lower max_length"
+        )
+
+
+def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool) -> None:
+    """Raise a UserError unless every row's label is one of `classes` and, where asked, so many finite logits are there.
+
+    `what` is what the error calls the table.
+    """
+    columns = ["label", *(f"logit{index}" for index in range(classes) if logits)]
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{what}: no column {missing[0]!r}: it has {', '.join(map(str, table.columns))}")
+    if logits and f"logit{classes}" in table:
+        raise UserError(f"{what}: has column 'logit{classes}', but there are {classes} classes: predict it anew")
+    bad = {"label": ~table["label"].isin(range(classes)).to_numpy()}
+    bad |= {name: ~np.isfinite(table[name].to_numpy(np.float64)) for name in columns[1:]}
+    for name, rows in bad.items():
+        if rows.any():
+            row = int(rows.argmax())
+            wanted = f"a label in 0..{classes - 1}" if name == "label" else "a finite number"
+            raise UserError(f"{what}: row {row}, column {name!r}: {table[name].iloc[row]} is not {wanted}")
