@@ -1,5 +1,6 @@
 """How one model is trained, and the same in the words of transformers.Trainer."""
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ class Training:
     checkpoint_steps: int
 
 
-def trainer_arguments(training: Training, checkpoints: Path) -> TrainingArguments:
+def trainer_arguments(training: Training, checkpoints: Path, steps_per_epoch: int) -> TrainingArguments:
+    """The same in transformers' words, for epochs of so many optimiser steps."""
     cpu = not torch.cuda.is_available()
     schedule = (
         "constant_with_warmup" if training.schedule == "constant" and training.warmup_ratio else training.schedule
@@ -40,7 +42,7 @@ def trainer_arguments(training: Training, checkpoints: Path) -> TrainingArgument
         per_device_train_batch_size=1,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
-        warmup_steps=training.warmup_ratio,
+        warmup_steps=math.ceil(training.warmup_ratio * training.epochs * steps_per_epoch),
         lr_scheduler_type=schedule,
         optim="adamw_torch_fused",
         max_grad_norm=1.0,

@@ -60,7 +60,7 @@ def finetune_teacher(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(base, train, dev, max_length, metric, *code_behind(__name__)),
+        inputs=identity(base, train, dev, list(label_names), max_length, metric, *code_behind(__name__)),
         selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():

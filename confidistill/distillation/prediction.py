@@ -78,7 +78,18 @@ def distill_prediction(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(student, table, dev, max_length, metric, loss, alpha, temperature, *code_behind(__name__)),
+        inputs=identity(
+            student,
+            table,
+            dev,
+            list(label_names),
+            max_length,
+            metric,
+            loss,
+            alpha,
+            temperature,
+            *code_behind(__name__),
+        ),
         selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():

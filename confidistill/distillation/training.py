@@ -53,7 +53,8 @@ def fit(
     Raises:
         UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
     """
-    arguments = trainer_arguments(training, checkpoints)
+    steps = math.ceil(len(data) / training.batch_size)
+    arguments = trainer_arguments(training, checkpoints, steps)
     if training.batch_size % arguments.world_size:
         raise UserError(f"batch_size {training.batch_size} is not a multiple of {arguments.world_size} processes")
     if arguments.should_save:

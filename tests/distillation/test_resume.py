@@ -87,6 +87,16 @@ def test_every_place_in_an_epoch(assets, tmp_path, stopped, step):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("stage", ["teacher", "prediction"])
+def test_checkpoints_of_other_class_names_are_discarded(assets, tmp_path, monkeypatch, stopped, steps_run, stage):
+    """The names are written into the model's configuration."""
+    stopped(stage, 4)
+    monkeypatch.setattr(stages, "LABELS", ["no", "yes"])
+    steps_run.clear()
+    stages.STAGES[stage](assets, tmp_path / "out")
+    assert steps_run == list(range(12))
+
+
 @pytest.mark.parametrize("stage", stages.STAGES)
 def test_killed_after_the_last_step(assets, tmp_path, stopped, steps_run, stage):
     stopped(stage, 12, event="on_epoch_end")

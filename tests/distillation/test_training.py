@@ -152,6 +152,7 @@ def test_all_that_the_loss_computes_has_the_precision(assets, tmp_path, precisio
     [
         ("constant", 0.0, [1, 1, 1, 1, 1, 1]),
         ("constant", 0.34, [0, 1 / 3, 2 / 3, 1, 1, 1]),
+        ("linear", 1.0, [0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6]),  # the whole run, not one step
         ("linear", 0.0, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
         ("cosine", 0.0, [(1 + np.cos(np.pi * step / 6)) / 2 for step in range(6)]),
     ],
