@@ -1,34 +1,50 @@
-"""How a stage is started: `python -m tasks.<stage> [TASK] [STUDENT]`."""
+"""How a stage is started: `python -m tasks.<stage> [TASK] [STUDENT]`; under DVC without the names.
+
+No name of params.yaml stands in a command of dvc.yaml, where a shell would read it, and DVC quotes none: DVC tells a
+stage in the variable DVC_STAGE which one it is.
+"""
 
 import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from confidistill.errors import UserError, exits_cleanly
 from tasks import params as params_file
+from tasks.names import stage_names
+from tasks.params import Params
 
 MINIMUM_FREE_BYTES = 256 * 2**20
 
 
 def stage(main: Callable[..., None]) -> Callable[[], None]:
     """Make `main(params, *names)` a command whose arguments are the names it takes."""
-    names = [name.upper() for name in list(inspect.signature(main).parameters)[1:]]
+    kinds = list(inspect.signature(main).parameters)[1:]
     module = Path(inspect.getfile(main)).stem
 
     @exits_cleanly
     def command() -> None:
-        if len(sys.argv) - 1 != len(names):
-            raise UserError(f"usage: python -m tasks.{module} {' '.join(names)}".rstrip())
         free = shutil.disk_usage(Path.cwd()).free
         if free < MINIMUM_FREE_BYTES:
             raise UserError(f"{Path.cwd()}: only {free // 2**20} MiB of disk are free: free some space")
-        main(params_file.load(), *sys.argv[1:])
+        params = params_file.load()
+        main(params, *_names(module, kinds, params))
 
     return command
+
+
+def _names(module: str, kinds: list[str], params: Params) -> tuple[str, ...]:
+    """The task and the student that a stage is run for: as given, else as DVC says."""
+    given, stage = tuple(sys.argv[1:]), os.environ.get("DVC_STAGE")
+    if not given and stage and kinds:
+        choices: dict[str, Iterable[str]] = {"task": params.tasks, "student": params.students}
+        return stage_names(stage, [choices[kind] for kind in kinds])
+    if len(given) != len(kinds):
+        raise UserError(f"usage: python -m tasks.{module} {' '.join(kinds).upper()}".rstrip())
+    return given
 
 
 def training_stage(main: Callable[..., None]) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from confidistill.errors import UserError
 from confidistill.sources.pins import Source
 from confidistill.text.dataset import TaskData
+from tasks.names import check_names
 
 PARAMS_FILE = Path("params.yaml")
 Overrides = dict[str, Any]
@@ -230,6 +231,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
         where = f"line {mark.line + 1}" if mark else "somewhere"
         raise UserError(f"{path}: not YAML at {where}: {error.problem}") from None
     try:
+        check_names(content)
         return Params.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_error(error)}") from None

@@ -147,13 +147,18 @@ def write_assets(folder: Path) -> Path:
 
 def write_project(folder: Path, assets: Path, **changes) -> Path:
     """A git and DVC repository with this project's code as it stands and tiny params, committed."""
+    return write_clone(folder, params(assets, **changes))
+
+
+def write_clone(folder: Path, content: dict) -> Path:
+    """A git and DVC repository with this project's code as it stands and the params of `content`, committed."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in tracked.stdout.splitlines():
         if name.startswith(("tests/", "results/", "docs/")) or name == "dvc.lock" or not (ROOT / name).exists():
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
-    YAML(typ="safe").dump(params(assets, **changes), folder / "params.yaml")
+    YAML(typ="safe").dump(content, folder / "params.yaml")
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "tiny"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
