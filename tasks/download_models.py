@@ -10,12 +10,17 @@ from tasks.params import Params
 
 @stage
 def main(params: Params) -> None:
-    fetch_folder(params.sources[params.models.base], Path("models/base"))
-    if params.models.mlm:
-        fetch_folder(params.sources[params.models.mlm], Path("models/mlm"))
+    fetch_model(params, params.models.base, Path("models/base"), key="models.base")
+    fetch_model(params, params.models.mlm, Path("models/mlm"), key="models.mlm")
+
+
+def fetch_model(params: Params, source: str | None, folder: Path, *, key: str) -> None:
+    """A model's files into `folder`; where params.yaml names none under `key`, a note, since DVC expects an output."""
+    if source:
+        fetch_folder(params.sources[source], folder)
     else:
-        with atomic_folder(Path("models/mlm")) as empty:
-            (empty / "NONE").write_text("models.mlm is null: word vectors give every candidate\n")
+        with atomic_folder(folder) as empty:
+            (empty / "NONE").write_text(f"{key} is null\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from confidistill.files import atomic_file, atomic_folder, json_text
 from tasks.entry import stage
 from tasks.pairs import load_pair
 from tasks.params import Params
+from tasks.results import PLOTS, hashes
 from tasks.tables import logits, splits, teacher_table
 
 # Measures of two classes that a task lists under `also_report`, as GLUE does MCC for CoLA and F1 for MRPC and QQP.
@@ -46,9 +47,10 @@ def main(params: Params, task: str, student: str) -> None:
         path.write_text(json_text(metrics | verdict))
 
     pair = load_pair(task, student)
-    with atomic_folder(Path("results/plots") / f"{task}-{student}") as folder:
+    with atomic_folder(PLOTS / f"{task}-{student}") as folder:
         for name, records in figures.records(pair).items():
             records.to_csv(folder / f"{name}.csv", index=False)
+        (folder / "results.sha256").write_text(hashes(task, student))
     with atomic_folder(results / "figures") as folder:
         for name, figure in figures.draw(pair).items():
             figures.save_figure(figure, folder / name)

@@ -1,7 +1,6 @@
 """Distil the un-fine-tuned base model on plain text, or import a published general checkpoint."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
@@ -12,15 +11,12 @@ def main(params: Params, student: str) -> None:
     from confidistill.distillation.general import distill_general
     from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
-    from confidistill.sources.fetch import fetch
 
     base, output = Path("models/base"), Path("models/general") / student
     shape = params.student(student)
     sizes = StudentShape(shape.layers, shape.hidden_size, shape.intermediate_size, shape.attention_heads)
     if shape.initialisation == "checkpoint":
-        assert shape.checkpoint is not None  # params.yaml is checked for it
-        with TemporaryDirectory() as folder:
-            import_checkpoint(fetch(params.sources[shape.checkpoint], Path(folder)), base, output, shape=sizes)
+        import_checkpoint(Path("models/checkpoint") / student, base, output, shape=sizes)
         return
     settings = params.general_of(student)
     distill_general(

@@ -40,6 +40,7 @@ def test_every_output_is_where_the_contract_says(project):
         "results/plain/S_2L/predictions/teacher-train.csv",
         "results/plain/S_2L/predictions/student-dev.csv",
         "results/plots/plain-S_2L/densities.csv",
+        "results/plots/plain-S_2L/results.sha256",
         "results/report.html",
         "results/table.csv",
         "results/table.md",
@@ -51,9 +52,9 @@ def test_every_output_is_where_the_contract_says(project):
 
 def test_the_counter_names_every_stage_once(project):
     lines = [line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")]
-    assert len(lines) == 18
-    assert lines[0].startswith("[1/18] ")
-    assert lines[-1].startswith("[18/18] report")
+    assert len(lines) == 19
+    assert lines[0].startswith("[1/19] ")
+    assert lines[-1].startswith("[19/19] report")
 
 
 def test_metrics_hold_the_keys_of_the_contract(project):
@@ -85,13 +86,13 @@ def test_the_check_command_agrees_with_the_pipeline(project):
 
 def test_a_second_run_runs_no_stage(project):
     before = (project / "dvc.lock").read_bytes()
-    assert "0 of 18 stages run, 18 up to date" in tiny.run(project, "tasks.repro").stdout
+    assert "0 of 19 stages run, 19 up to date" in tiny.run(project, "tasks.repro").stdout
     assert (project / "dvc.lock").read_bytes() == before
 
 
 def test_the_counter_counts_what_the_targets_need(project):
     done = tiny.run(project, "tasks.repro", "evaluate@plain-S_2L")
-    assert "0 of 9 stages run, 9 up to date" in done.stdout
+    assert "0 of 10 stages run, 10 up to date" in done.stdout
     done = tiny.run(project, "tasks.repro", "evaluate@plain-S_9L", check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -104,6 +105,50 @@ def test_dvc_does_what_its_user_expects(project):
     assert "Data and pipelines are up to date" in tiny.run(project, "dvc", "status").stdout
     tiny.run(project, "dvc", "plots", "show")
     assert (project / "dvc_plots" / "index.html").exists()
+
+
+def would_run(project):
+    dry = tiny.run(project, "dvc", "repro", "--dry").stdout
+    return [line.split("'")[1] for line in dry.splitlines() if line.startswith("Running stage")]
+
+
+def test_what_the_report_reads_is_hashed_where_it_looks(project):
+    hashed = (project / "results/plots/varied-S_2L/results.sha256").read_text()
+    assert subprocess.run(["sha256sum", "--check", "--quiet"], cwd=project, input=hashed, text=True).returncode == 0
+    read = {line.split("  ")[1] for line in hashed.splitlines()}
+    pair = "results/varied/S_2L"
+    assert {
+        f"{pair}/predictions/{name}-{split}.csv" for name in ("teacher", "student") for split in ("train", "dev")
+    } <= read
+    assert {f"{pair}/metrics.json", "data/teacher/varied/dev.parquet", "data/raw/varied/manifest.json"} <= read
+
+
+def test_a_pair_of_another_profile_leaves_no_trace_in_the_lock(project):
+    before = (project / "dvc.lock").read_bytes()
+    leftover = project / "results/plots/other-S_9L"
+    leftover.mkdir()
+    (leftover / "densities.csv").write_text("x,density\n")
+    assert would_run(project) == ["report"]
+    tiny.run(project, "dvc", "repro")
+    assert not leftover.exists()
+    assert (project / "dvc.lock").read_bytes() == before
+    assert would_run(project) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("confidistill/report/page.py", {"report"}),
+        ("confidistill/confidence/bounds.py", {"evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"}),
+        ("tasks/params.py", set()),
+    ],
+)
+def test_an_edit_reruns_what_is_made_of_it(project, file, stages):
+    source = (project / file).read_text()
+    (project / file).write_text(source + "\n# seen\n")
+    stale = set(would_run(project))
+    (project / file).write_text(source)
+    assert stale == stages
 
 
 def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
@@ -119,8 +164,8 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
     counted = tiny.run(project, "tasks.repro", "--dry").stdout
     (project / "params.yaml").write_text(params)
     assert stages == ["evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
-    assert "[18/18] report" in counted
-    assert "3 of 18 stages would run, 15 up to date" in counted
+    assert "[19/19] report" in counted
+    assert "3 of 19 stages would run, 16 up to date" in counted
 
 
 def test_an_experiment_can_be_run_shown_and_compared(project):

@@ -49,7 +49,7 @@ def stages(params: Params) -> set[str]:
             for task in params.tasks
         ),
         *(f"augment@{task}" for task in params.augment),
-        *(f"general_distill@{student}" for student in params.students),
+        *(f"{name}@{student}" for name in ("download_checkpoint", "general_distill") for student in params.students),
         *(f"{name}@{pair}" for name in ("distill_intermediate", "distill_prediction", "evaluate") for pair in pairs),
     }
 

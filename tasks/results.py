@@ -1,0 +1,37 @@
+"""How DVC sees that what the report reads has changed, and nothing beside it.
+
+The report reads the results of every pair, which a stage of DVC can depend on by one folder only: `results/plots/`,
+where each pair has a folder of its own. Hashes of all else that is read of the pair stand there too.
+"""
+
+import shutil
+from pathlib import Path
+
+from confidistill.files import sha256
+from tasks.params import Params
+from tasks.tables import splits
+
+PLOTS = Path("results/plots")
+
+
+def hashes(task: str, student: str) -> str:
+    """What the report reads of a pair, as sha256sum writes it: a line a file, its hash and its path."""
+    results = Path("results") / task / student
+    read = [
+        *sorted(results.glob("*.json")),
+        *sorted((results / "predictions").iterdir()),
+        *(Path("data/teacher") / task / f"{split}.parquet" for split in splits(task)),
+        Path("data/raw") / task / "manifest.json",
+    ]
+    return "".join(f"{sha256(path)}  {path.as_posix()}\n" for path in read)
+
+
+def remove_leftovers(params: Params) -> None:
+    """Remove from `results/plots/` pairs that params.yaml does not list: of another profile, or renamed since.
+
+    DVC hashes the folder as it stands once the report is written, so that dvc.lock says the same in every clone.
+    """
+    listed = {f"{task}-{student}" for task in params.tasks for student in params.students}
+    for folder in PLOTS.iterdir():
+        if folder.name not in listed:
+            shutil.rmtree(folder)
