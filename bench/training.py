@@ -27,7 +27,7 @@ STUDENTS = {  # teacher's (layers, width, inner width), the student's; 12 heads 
 V100 = {("S_6L", 1): "196", ("S_6L", 2): "215-221", ("S_4L", 1): "376", ("S_4L", 2): "336-404"}
 V100_MEMORY = 16  # GiB
 WARM_UP = 3  # steps that are not counted
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
     from confidistill.distillation.layers import uniform_layer_map
     from confidistill.distillation.losses import prediction_loss
     from confidistill.distillation.student import StudentShape, build_student
-    from confidistill.distillation.training import Loss, fit
+    from confidistill.distillation.trainer import Loss
+    from confidistill.distillation.training import fit
 
     class Targets(Sequences):
         """Tokens with a label and logits, as stage 2 needs."""
@@ -88,7 +89,7 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
 
     training = Training(
         epochs=1, batch_size=batch, learning_rate=5e-5, weight_decay=1e-4, warmup_ratio=0.1, schedule="linear",
-        precision=precision, seed=0, checkpoint_steps=10 * (steps + WARM_UP),
+        precision=precision, seed=0, checkpoint_steps=10 * (steps + WARM_UP), micro_batch_size=batch,
     )  # fmt: skip
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -113,9 +114,11 @@ def report(
     """Measure and print one line; None where the GPU's memory does not suffice."""
     import torch
 
+    from confidistill.errors import UserError
+
     try:
         found = measure(student, stage, batch=batch, length=length, steps=steps, precision=precision)
-    except torch.OutOfMemoryError:
+    except UserError:
         print(f"{student:>7} {stage:>5} {batch:>6}   out of memory", flush=True)
         return None
     finally:
@@ -150,7 +153,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="examples of a step; the smallest one of --search")
     parser.add_argument("--length", type=int, default=128, help="tokens of an example")
     parser.add_argument("--steps", type=int, default=20, help="steps that are counted, at least 2")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     parser.add_argument("--search", action="store_true", help="find the best batch of each")
     options = parser.parse_args()

@@ -36,7 +36,9 @@ class TrainingSettings(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_ratio: Share
     schedule: Literal["linear", "constant", "cosine"]
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    micro_batch_size: Literal["auto"] | Positive
+    deterministic: bool
     seed: Annotated[int, Field(ge=0)]
     checkpoint_steps: Positive
 

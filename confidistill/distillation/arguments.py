@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from transformers import TrainingArguments
 
+from confidistill.distillation.precision import Setting
+
 
 @dataclass(frozen=True)
 class Training:
@@ -23,13 +25,18 @@ class Training:
     warmup_ratio: float
     """Share of all steps over which the learning rate rises from 0."""
     schedule: Literal["linear", "constant", "cosine"]
-    precision: Literal["fp32", "bf16"]
+    precision: Setting
     seed: int
     checkpoint_steps: int
+    micro_batch_size: int | Literal["auto"] = "auto"
+    """How many of a step's examples go through the model at once in a process; `auto`: all, and half as many each time
+    that memory doesn't suffice."""
+    deterministic: bool = False
+    """On a GPU, the same bytes from the same seed, at a price in speed. A processor always gives them."""
 
 
 def trainer_arguments(training: Training, checkpoints: Path, steps_per_epoch: int) -> TrainingArguments:
-    """The same in transformers' words, for epochs of so many optimiser steps."""
+    """The same in transformers' words, for epochs of so many optimiser steps; the precision is one that was settled."""
     cpu = not torch.cuda.is_available()
     schedule = (
         "constant_with_warmup" if training.schedule == "constant" and training.warmup_ratio else training.schedule
@@ -47,8 +54,9 @@ def trainer_arguments(training: Training, checkpoints: Path, steps_per_epoch: in
         optim="adamw_torch_fused",
         max_grad_norm=1.0,
         bf16=training.precision == "bf16",
+        fp16=training.precision == "fp16",
         seed=training.seed,
-        full_determinism=not cpu,
+        full_determinism=training.deterministic and not cpu,
         use_cpu=cpu,
         ddp_backend=backend(cpu),
         ddp_find_unused_parameters=False,

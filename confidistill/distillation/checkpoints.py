@@ -5,7 +5,8 @@ from pathlib import Path
 
 from confidistill.files import atomic_file
 
-COMPLETE = "complete"  # a file in a checkpoint that was written to its end
+COMPLETE = "complete"  # a file in a checkpoint that was written to its end; it holds the micro-batch size, if any
+PRECISION = "precision"  # a file beside the checkpoints: what the run's precision came to where it began
 
 
 def discard_other_runs(checkpoints: Path, digest: str) -> None:
@@ -17,7 +18,18 @@ def discard_other_runs(checkpoints: Path, digest: str) -> None:
             path.write_text(digest)
 
 
-def last_checkpoint(checkpoints: Path) -> str | None:
+def last_checkpoint(checkpoints: Path) -> Path | None:
     """The newest checkpoint that was written to its end."""
     complete = [path.parent for path in checkpoints.glob(f"checkpoint-*/{COMPLETE}")]
-    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+    return max(complete, key=lambda path: int(path.name.split("-")[1])) if complete else None
+
+
+def mark_complete(checkpoint: Path, micro_batch: int | None) -> None:
+    """Say that the checkpoint is whole, and how large the parts are that its run takes a step in."""
+    with atomic_file(checkpoint / COMPLETE) as path:
+        path.write_text(str(micro_batch or ""))
+
+
+def micro_batch_of(checkpoint: Path) -> int | None:
+    """The size of the parts that the run of a complete checkpoint takes a step in; None: one part."""
+    return int((checkpoint / COMPLETE).read_text() or 0) or None

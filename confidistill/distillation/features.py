@@ -9,7 +9,7 @@ from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.losses import Padding, attention_loss, hidden_loss
 from confidistill.distillation.scores import capture_scores, forward
 from confidistill.distillation.student import Student
-from confidistill.distillation.training import Loss
+from confidistill.distillation.trainer import Loss
 
 
 def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, padding: Padding) -> Loss:

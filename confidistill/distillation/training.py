@@ -2,9 +2,9 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,18 @@ import torch
 import transformers
 from accelerate import PartialState
 from safetensors.torch import load_model
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from confidistill.distillation.arguments import Training, backend, trainer_arguments
-from confidistill.distillation.checkpoints import COMPLETE, discard_other_runs, last_checkpoint
-from confidistill.distillation.data import Batch, BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.checkpoints import PRECISION, discard_other_runs, last_checkpoint, micro_batch_of
+from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
 from confidistill.distillation.identity import identity
+from confidistill.distillation.precision import candidates, settle
 from confidistill.distillation.selection import KeepBest, Selection
+from confidistill.distillation.trainer import Loss, StepTrainer
 from confidistill.errors import UserError
-
-Loss = Callable[[nn.Module, Batch], Tensor]
 
 
 def fit(
@@ -36,9 +36,10 @@ def fit(
     checkpoints: Path,
     inputs: str,
     selection: Selection | None = None,
-) -> list[dict[str, float]]:
-    """Train `model` in place and return its history: rows of mean loss since the last such row, of learning rate and
-    gradient norm, the last of them at the last step; and a row an epoch of the dev metric.
+) -> list[dict[str, Any]]:
+    """Train `model` in place and return its history: a row of the precision; rows of mean loss since the last such row,
+    of learning rate and gradient norm (None where fp16 overflowed, a step that is not taken), the last of them at the
+    last step; and a row an epoch of the dev metric.
 
     A checkpoint is left in `checkpoints` every `checkpoint_steps`; called again with the same `inputs` and settings
     after having been killed, it goes on from the last one and ends with the same weights (on CPU in fp32, to the byte).
@@ -53,14 +54,17 @@ def fit(
     Raises:
         UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
     """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if training.batch_size % processes:
+        raise UserError(f"batch_size {training.batch_size} is not a multiple of {processes} processes")
+    with writer_first():
+        if is_writer():
+            versions = (torch.__version__, transformers.__version__)
+            asked = asdict(training) | {"precision": candidates(training.precision)}
+            discard_other_runs(checkpoints, identity(inputs, asked, processes, versions))
+        precision = settle(training.precision, checkpoints / PRECISION)
     steps = math.ceil(len(data) / training.batch_size)
-    arguments = trainer_arguments(training, checkpoints, steps)
-    if training.batch_size % arguments.world_size:
-        raise UserError(f"batch_size {training.batch_size} is not a multiple of {arguments.world_size} processes")
-    if arguments.should_save:
-        versions = (torch.__version__, transformers.__version__)
-        discard_other_runs(checkpoints, identity(inputs, asdict(training), arguments.world_size, versions))
-    arguments.distributed_state.wait_for_everyone()
+    arguments = trainer_arguments(replace(training, precision=precision), checkpoints, steps)
     batches = BucketedBatches(
         data.lengths,
         training.batch_size,
@@ -73,20 +77,28 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    trainer = _Trainer(model, arguments, train_dataset=data, callbacks=callbacks)
+    trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
     trainer.step_loss, trainer.batches = loss, batches
+    trainer.halves = training.micro_batch_size == "auto"
+    trainer.micro_batch = None if training.micro_batch_size == "auto" else training.micro_batch_size
     trainer.loader = DataLoader(
         data, batch_sampler=batches, collate_fn=collator(pad_token_id), pin_memory=arguments.dataloader_pin_memory
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    checkpoint = last_checkpoint(checkpoints)
+    if checkpoint:
+        trainer.micro_batch = micro_batch_of(checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if best and arguments.should_save:
         load_model(model, best.folder / "model.safetensors")
-    keys = ("loss", "learning_rate", "grad_norm")
-    rows = [
-        {"step": row["step"]} | {key: row[key] for key in keys} for row in trainer.state.log_history if "loss" in row
-    ]
-    return rows + (best.history() if best else [])
+    rows = [_row(row) for row in trainer.state.log_history if "loss" in row]
+    return [{"precision": precision}, *rows, *(best.history() if best else [])]
+
+
+def _row(logged: dict[str, float]) -> dict[str, float | None]:
+    """Of what Trainer logged, what is kept."""
+    values = {key: logged[key] for key in ("step", "loss", "learning_rate", "grad_norm")}
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
 def is_writer() -> bool:
@@ -102,23 +114,8 @@ def writer_first() -> Iterator[None]:
         yield
 
 
-class _Trainer(Trainer):
-    """Trainer with a given loss and given batches."""
-
-    step_loss: Loss
-    batches: BucketedBatches
-    loader: DataLoader
-
-    def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
-        with self.accelerator.autocast():  # for the teacher inside the loss; the student's forward has its own
-            return self.step_loss(model, inputs) * self.batches.weight(self.state.global_step % len(self.batches))
-
-    def get_train_dataloader(self) -> DataLoader:
-        return self.loader
-
-
 class _Flow(TrainerCallback):
-    """What Trainer leaves open: the epoch's order, a log of the last step, a broken loss, a mark of completeness."""
+    """What Trainer leaves open: the epoch's order, a log of the last step, a broken loss."""
 
     def __init__(self, batches: BucketedBatches) -> None:
         self.batches = batches
@@ -131,9 +128,5 @@ class _Flow(TrainerCallback):
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if not math.isfinite(kwargs["logs"].get("loss", 0.0)):
-            raise UserError(f"the loss is not a finite number at step {state.global_step}: lower learning_rate")
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        args.distributed_state.wait_for_everyone()  # every process has written its part
-        if args.should_save:
-            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            remedy = "lower learning_rate" + (", or set precision to fp32" if args.fp16 else "")
+            raise UserError(f"the loss is not a finite number at step {state.global_step}: {remedy}")

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
-from confidistill.distillation import training as loop
+from confidistill.distillation.checkpoints import COMPLETE
+from confidistill.distillation.trainer import StepTrainer
 from tests.distillation import stages
 from tests.distillation.stages import ROWS, TRAINING, checkpoints, contents
 
@@ -26,26 +27,26 @@ def kill_in_the_middle(stage, assets, output):
     command = [sys.executable, "-m", "tests.distillation.stages", stage, str(assets), str(output.parent), "base"]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen([*command, json.dumps(asdict(LONG))], env=environment)
-    while not (found := list(checkpoints(output).glob(f"checkpoint-*/{loop.COMPLETE}"))) and process.poll() is None:
+    while not (found := list(checkpoints(output).glob(f"checkpoint-*/{COMPLETE}"))) and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the stage ended before it was killed"
     assert found
     assert not output.exists()
-    return max(int(path.parent.name.split("-")[1]) for path in checkpoints(output).glob(f"*/{loop.COMPLETE}"))
+    return max(int(path.parent.name.split("-")[1]) for path in checkpoints(output).glob(f"*/{COMPLETE}"))
 
 
 @pytest.fixture
 def steps_run(monkeypatch):
     """The steps that this process really trains."""
     steps = []
-    compute_loss = loop._Trainer.compute_loss
+    compute_loss = StepTrainer.compute_loss
 
     def counted(self, *args, **kwargs):
         steps.append(self.state.global_step)
         return compute_loss(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop._Trainer, "compute_loss", counted)
+    monkeypatch.setattr(StepTrainer, "compute_loss", counted)
     return steps
 
 
@@ -59,23 +60,6 @@ def test_killed_and_run_again(assets, tmp_path, steps_run, stage):
     assert steps_run == list(range(step, STEPS))
     assert contents(tmp_path / "killed" / stage) == contents(tmp_path / "whole")
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [stage]
-
-
-@pytest.fixture
-def stopped(assets, tmp_path, monkeypatch):
-    """A function that runs a stage up to a step, checkpoint of that step included, and gives its checkpoints."""
-
-    def run(stage, step, event="on_step_begin", training=TRAINING):
-        def stop(self, args, state, control, **kwargs):
-            if state.global_step == step:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop._Flow, event, stop)
-            stages.STAGES[stage](assets, tmp_path / "out", training=training)
-        return checkpoints(tmp_path / "out")
-
-    return run
 
 
 @pytest.mark.parametrize("step", [2, 5, 6, 7, 11])
@@ -121,7 +105,7 @@ def test_an_evaluation_that_is_repeated_counts_once(assets, tmp_path, stopped):
 def test_a_checkpoint_written_in_part_is_passed_over(assets, tmp_path, stopped, steps_run):
     folder = stopped("intermediate", 6)
     assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
-    (folder / "checkpoint-6" / loop.COMPLETE).unlink()
+    (folder / "checkpoint-6" / COMPLETE).unlink()
     (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"cut off")
     steps_run.clear()
     stages.intermediate(assets, tmp_path / "out")

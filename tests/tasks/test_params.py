@@ -47,7 +47,7 @@ def test_the_committed_params_are_the_quickstart():
         ("teacher/epoch", 3, "teacher.epoch: unknown key"),
         ("teacher/epochs", "three", "teacher.epochs: Input should be a valid integer, not 'three'"),
         ("teacher/epochs", 0, "teacher.epochs: Input should be greater than 0, not 0"),
-        ("teacher/precision", "fp8", "teacher.precision: Input should be 'fp32' or 'bf16', not 'fp8'"),
+        ("teacher/precision", "fp8", "teacher.precision: Input should be 'auto', 'fp32', 'bf16' or 'fp16', not 'fp8'"),
         ("property/kappa", 0, "property.kappa: Input should be greater than 0, not 0"),
         ("property/kappa", -0.1, "property.kappa: Input should be greater than 0, not -0.1"),
         ("property/protocol", "strict", "property.protocol: Input should be 'definition' or 'released'"),
