@@ -38,7 +38,9 @@ def test_use_copies_the_profile(folder):
 
 
 def test_use_of_an_unknown_profile_names_the_known(folder):
-    assert_one_line(confidistill("use", "huge", cwd=folder), "unknown profile 'huge': profiles/ has glue-mini, paper")
+    assert_one_line(
+        confidistill("use", "huge", cwd=folder), "unknown profile 'huge': profiles/ has glue-local, glue-mini"
+    )
     assert not (folder / "params.yaml").exists()
 
 

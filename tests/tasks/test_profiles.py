@@ -119,14 +119,28 @@ def test_paper_has_the_published_hyper_parameters(paper):
     assert paper.property.kappa == 0.05
 
 
-def test_paper_takes_each_task_from_the_hubs_files_of_that_task(paper):
-    for name, task in paper.tasks.items():
-        source = paper.sources[task.data.source]
+@pytest.mark.parametrize("profile", ["paper", "glue-mini"])
+def test_each_task_is_taken_from_the_hubs_files_of_that_task(profile):
+    params = load(ROOT / "profiles" / f"{profile}.yaml")
+    for name, task in params.tasks.items():
+        source = params.sources[task.data.source]
         assert (source.repo, task.data.task) == ("nyu-mll/glue", name)
         assert {file.split("-")[0] for file in source.files} == {
             f"{TASKS[name].hub}/{split}" for split in ("train", "validation")
         }
         assert all(source.files.values())  # every one has its sha256
+
+
+def test_glue_local_is_glue_mini_from_other_sources(paper):
+    mini, local = (load(ROOT / "profiles" / f"{name}.yaml") for name in ("glue-mini", "glue-local"))
+    glue = list(local.tasks)
+    for params in (mini, local):
+        assert [params.tasks[name].data.source for name in glue] == glue
+    assert {name: mini.sources[name] for name in glue} == {name: paper.sources[name] for name in glue}
+    elsewhere = {"profile", "sources", "models"}
+    assert mini.model_dump(exclude=elsewhere) == local.model_dump(exclude=elsewhere)
+    assert (mini.models.base, mini.models.mlm) == (local.models.base, None)
+    assert not [name for name, source in mini.sources.items() if source.kind == "path"]  # anyone can have them
 
 
 def test_paper_takes_the_whole_of_english_wikipedia(paper):
