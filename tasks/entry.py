@@ -47,8 +47,11 @@ def _names(module: str, kinds: list[str], params: Params) -> tuple[str, ...]:
     return given
 
 
-def training_stage(main: Callable[..., None]) -> Callable[[], None]:
-    """A stage that trains: with `processes` > 1 in params.yaml it starts itself again under torchrun."""
+def training_stage(main: Callable[..., None], *, before: Callable[..., None] | None = None) -> Callable[[], None]:
+    """A stage that trains: with `processes` > 1 in params.yaml it starts itself again under torchrun.
+
+    `before` takes the same names and is long work for one process, done before there are several.
+    """
     command = stage(main)
     module = Path(inspect.getfile(main)).stem
 
@@ -56,6 +59,8 @@ def training_stage(main: Callable[..., None]) -> Callable[[], None]:
     def launch() -> None:
         processes = params_file.load().processes
         if processes > 1 and "LOCAL_RANK" not in os.environ:
+            if before:
+                stage(before)()
             torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
             os.execv(
                 sys.executable,

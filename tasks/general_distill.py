@@ -6,8 +6,22 @@ from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
 
 
-@training_stage
-def main(params: Params, student: str) -> None:
+def pack(params: Params, student: str) -> None:
+    """Pack the corpus before there are several processes: all but one would wait, and give up after ten minutes."""
+    from confidistill.distillation.packing import pack_corpus, packed_beside
+
+    if params.student(student).initialisation != "checkpoint":
+        settings = params.general_of(student)
+        pack_corpus(
+            Path("models/base"),
+            Path("data/corpus"),
+            packed_beside(checkpoints("general_distill", student)),
+            max_length=settings.max_length,
+            sequences=settings.sequences,
+        )
+
+
+def distil(params: Params, student: str) -> None:
     from confidistill.distillation.general import distill_general
     from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
@@ -33,6 +47,8 @@ def main(params: Params, student: str) -> None:
         checkpoints=checkpoints("general_distill", student),
     )
 
+
+main = training_stage(distil, before=pack)
 
 if __name__ == "__main__":
     main()

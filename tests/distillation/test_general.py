@@ -9,6 +9,7 @@ from torch.nn import functional
 from transformers import AutoModel
 
 from confidistill.distillation import general as module
+from confidistill.distillation import packing
 from confidistill.distillation.data import BucketedBatches
 from confidistill.distillation.general import distill_general
 from confidistill.distillation.layers import uniform_layer_map
@@ -89,7 +90,7 @@ def test_corpus_is_read_no_further_than_needed(assets, tmp_path, monkeypatch):
             read.append(paragraph)
             yield paragraph
 
-    monkeypatch.setattr(module, "paragraphs", counted)
+    monkeypatch.setattr(packing, "paragraphs", counted)
     monkeypatch.setattr("confidistill.text.corpus.TOKENIZED_TOGETHER", 10)
     stages.general(assets, tmp_path / "out", training=replace(TRAINING, epochs=1))
     tokenizer = load_tokenizer(assets / "base")
@@ -107,7 +108,7 @@ def test_sequences_of_another_run_are_removed_before_new_ones_are_written(assets
         there.extend(path.name for path in packed.glob("[!.]*"))
         yield from paragraphs(corpus)
 
-    monkeypatch.setattr(module, "paragraphs", watched)
+    monkeypatch.setattr(packing, "paragraphs", watched)
     stages.general(assets, tmp_path / "out")
     assert there == []
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -39,7 +39,18 @@ def history(project):
     return [row for row in rows if "loss" in row]
 
 
+def refuse_to_pack_under_torchrun(project):
+    """Make the project's own packing fail where torchrun has started the process."""
+    corpus = project / "confidistill" / "text" / "corpus.py"
+    start = "    if length < 3:\n"
+    assert start in corpus.read_text()
+    refusal = f'    assert "LOCAL_RANK" not in __import__("os").environ, "packing keeps the others waiting"\n{start}'
+    corpus.write_text(corpus.read_text().replace(start, refusal))
+
+
 def test_two_processes_train_as_one(project, monkeypatch):
+    """The corpus is packed before there are two, so that neither waits for the other."""
+    refuse_to_pack_under_torchrun(project)
     write_params(project, processes=2)
     done = tiny.run(project, "tasks.general_distill", "S_2L")
     assert "error" not in done.stderr
