@@ -14,10 +14,10 @@ import pytest
 
 from confidistill.confidence.predictions import write_predictions
 from confidistill.errors import UserError
+from tests.shared import SHARED, needs
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = ROOT.parent / "shared" / "published"
-needs_published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs ../shared: the published predictions")
+PUBLISHED = SHARED / "published"
 COMMAND = [sys.executable, "-m", "confidistill.cli"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -265,7 +265,7 @@ def test_audit_names_what_is_missing(tmp_path):
     assert_one_line(done, "table.xlsx: write the table as .csv, .json, .md")
 
 
-@needs_published
+@needs("published")
 def test_audit_of_the_published_predictions(tmp_path):
     done = run("audit", PUBLISHED, "--protocol", "released", "--output", "table.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -25,9 +25,9 @@ from confidistill.augmentation.augment import (
 from confidistill.augmentation.masked_lm import MaskedLM
 from confidistill.augmentation.vectors import convert, load_vectors, nearest
 from confidistill.errors import UserError
+from tests.shared import SHARED, needs
 from tests.text import toy
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 VECTORS = toy.vectors()
 
 
@@ -282,7 +282,7 @@ print(peak[1] - peak[0], pd.read_parquet(folder / "out.parquet").memory_usage(de
 """
 
 
-@pytest.mark.skipif(not (SHARED / "models" / "mlm-tiny").is_dir(), reason="needs ../shared/models/mlm-tiny")
+@needs("models/mlm-tiny")
 def test_real_rows_with_the_real_masked_lm(tmp_path: Path) -> None:
     """Rows of RTE: candidates are known words; batches of 1, 4 and 12 rows and 1 or 2 workers agree."""
     masked_lm = MaskedLM(SHARED / "models" / "mlm-tiny")

@@ -13,9 +13,9 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFa
 from confidistill.augmentation.augment import replaceable, split_words
 from confidistill.augmentation.masked_lm import MaskedLM
 from confidistill.errors import UserError
+from tests.shared import SHARED, needs
 from tests.text import toy
 
-SHARED = Path(__file__).parents[2].parent / "shared"
 CONFIG = BertConfig(
     vocab_size=len(toy.SPECIAL + toy.PIECES), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
     intermediate_size=32, max_position_embeddings=24,
@@ -122,7 +122,7 @@ def test_folders_that_are_no_masked_lm(folder: Path, tmp_path: Path) -> None:
         MaskedLM(pickled)
 
 
-@pytest.mark.skipif(not (SHARED / "models" / "mlm-tiny").is_dir(), reason="needs ../shared/models/mlm-tiny")
+@needs("models/mlm-tiny")
 def test_candidates_of_real_sentences() -> None:
     """The first rows of RTE: every single-piece word, against the plain computation."""
     folder = SHARED / "models" / "mlm-tiny"

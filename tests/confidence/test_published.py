@@ -1,14 +1,21 @@
-"""The authors' own predictions: every figure that is known of them, by an independent computation."""
+"""The authors' own predictions: every figure known of them, in the goldens and, where they are at hand, measured."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from confidistill.confidence.certificate import measure
 from confidistill.confidence.predictions import read_pair
+from tests.shared import SHARED, needs
 
-PUBLISHED = Path(__file__).parents[2].parent / "shared" / "published"
-pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs ../shared: the published predictions")
+ROOT = Path(__file__).parents[2]
+PUBLISHED = SHARED / "published"
+GOLDEN = {
+    (row["task"], row["student"], row["split"]): row
+    for row in json.loads((Path(__file__).parents[1] / "golden" / "published.json").read_text())
+}
 
 # task, student, split: teacher's accuracy and ECE, student's, in %; sigma by the released protocol and its tolerance:
 # half of the last digit of a recomputed value, or of a printed one that was found to agree.
@@ -29,19 +36,44 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("task", "student", "split", "of_teacher", "of_student", "sigma", "tolerance"), KNOWN)
-def test_published_figures(task, student, split, of_teacher, of_student, sigma, tolerance):
+def test_the_golden_figures_are_those_known(task, student, split, of_teacher, of_student, sigma, tolerance):
+    golden = GOLDEN[task, student, split]
+    for model, (accuracy, ece) in {"teacher": of_teacher, "student": of_student}.items():
+        assert 100 * golden[f"accuracy_{model}"] == pytest.approx(accuracy, abs=0.05)
+        if ece is not None:
+            assert 100 * golden[f"ece_{model}"] == pytest.approx(ece, abs=0.05)
+    if sigma is not None:
+        assert golden["sigma_released"] == pytest.approx(sigma, abs=tolerance)
+
+
+def test_which_published_students_hold():
+    train = {names[:2]: row for names, row in GOLDEN.items() if names[2] == "train"}
+    assert len(train) == 14
+    assert {pair for pair, row in train.items() if row["sigma_released"] <= 0.05} == {
+        ("SST-2", "6L"), ("SST-2", "4L"), ("CoLA", "6L-tuned"), ("MRPC", "6L-tuned"),
+    }  # fmt: skip
+    assert {pair for pair, row in train.items() if row["sigma"] <= 0.05} == {("SST-2", "6L"), ("CoLA", "6L-tuned")}
+
+
+@needs("published")
+@pytest.mark.parametrize(("task", "student", "split"), GOLDEN)
+def test_what_is_measured_of_the_released_predictions_is_golden(task, student, split):
     folder = PUBLISHED / task
     pair = read_pair(folder / "teacher" / f"{split}.csv", folder / f"student-{student}" / f"{split}.csv")
     measured = measure(*pair, resamples=1)
-    for model, (accuracy, ece) in {"teacher": of_teacher, "student": of_student}.items():
-        assert 100 * measured[f"accuracy_{model}"] == pytest.approx(accuracy, abs=0.05)
-        if ece is not None:
-            assert 100 * measured[f"ece_{model}"] == pytest.approx(ece, abs=0.05)
-    if sigma is not None:
-        assert measured["sigma_released"] == pytest.approx(sigma, abs=tolerance)
+    for name, value in GOLDEN[task, student, split].items():
+        if name not in ("task", "student", "split"):
+            assert measured[name] == pytest.approx(value, abs=1e-6), name
 
 
-def test_by_definition_sst2_6l_holds():
-    folder = PUBLISHED / "SST-2"
-    measured = measure(*read_pair(folder / "teacher/train.csv", folder / "student-6L/train.csv"), resamples=1)
-    assert measured["sigma"] == pytest.approx(0.0409, abs=5e-5)
+def test_the_page_on_the_paper_has_the_golden_figures():
+    rows = re.findall(
+        r"^\| ([\w-]+) \| (\w+)( tuned)? \| (Tr|dev) \| (.*)$", (ROOT / "docs" / "paper.md").read_text(), re.M
+    )
+    assert len(rows) >= 12
+    for task, size, tuned, split, figures in rows:
+        golden = GOLDEN[task, size + tuned.replace(" ", "-"), {"Tr": "train", "dev": "dev"}[split]]
+        for model in ("teacher", "student"):
+            assert f"{100 * golden[f'accuracy_{model}']:.1f} / {100 * golden[f'ece_{model}']:.1f}" in figures
+        for name in ("sigma", "sigma_released"):
+            assert f"{golden[name]:.4f} [" in figures

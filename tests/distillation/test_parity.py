@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +10,16 @@ import torch
 
 from confidistill.distillation.layers import uniform_layer_map
 from tests import parity
+from tests.shared import SHARED, needs
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "reference"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference cases are not beside the clone")
+CASES = SHARED / "reference"
+pytestmark = needs("reference")
 
 
 @pytest.fixture(scope="module", params=["a", "b", "c"])
 def case(request):
-    stored = json.loads((SHARED / f"{request.param}.json").read_text())
-    loaded = parity.load_case(SHARED / request.param)
+    stored = json.loads((CASES / f"{request.param}.json").read_text())
+    loaded = parity.load_case(CASES / request.param)
     return stored, loaded, parity.recompute(loaded)
 
 
@@ -68,10 +68,10 @@ def test_scores_hidden_states_and_logits(case):
 
 
 def test_command_prints_json_of_any_case():
-    done = subprocess.run([sys.executable, "-m", "tests.parity", str(SHARED / "a")], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "tests.parity", str(CASES / "a")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["stage1_loss"] == pytest.approx(json.loads((SHARED / "a.json").read_text())["stage1_loss"], rel=1e-5)
+    assert printed["stage1_loss"] == pytest.approx(json.loads((CASES / "a.json").read_text())["stage1_loss"], rel=1e-5)
 
 
 def test_command_names_a_missing_file(tmp_path):

@@ -1,18 +1,14 @@
 """Small pairs to report on: synthetic ones, and the authors' own predictions where they are at hand."""
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from confidistill.confidence.certificate import judge, measure
 from confidistill.confidence.predictions import Predictions, from_logits, read_pair
 from confidistill.report.pair import Pair
-
-SHARED = Path(__file__).parents[2].parent / "shared"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared: the published predictions")
+from tests.shared import SHARED
 
 HOSTILE = "<script>alert(1)</script> & \"quotes\" <img src='http://evil.example/x.png'>"
 

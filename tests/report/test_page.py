@@ -12,7 +12,8 @@ from confidistill.errors import UserError
 from confidistill.report.page import EXAMPLES, OTHER_MEASURES, build_report, largest_differences, page
 from confidistill.report.pair import Pair
 from confidistill.report.tables import EXTRA_MEASURES, MEASURES
-from tests.report.examples import HOSTILE, needs_shared, published_pair, synthetic_pair
+from tests.report.examples import HOSTILE, published_pair, synthetic_pair
+from tests.shared import needs
 
 SETTINGS = {"profile": "test", "tasks": {"movies": {"max_length": 64}}, "seeds": [1, 2]}
 VERSIONS = {"confidistill": "0.1.0", "numpy": "2.4.0"}
@@ -136,7 +137,7 @@ def test_nothing_to_report_is_the_user_s_mistake(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@needs_shared
+@needs("published")
 def test_a_real_pair_of_67349_examples_fits_in_the_bound() -> None:
     """Twelve pairs, the paper's whole table, stay under 5 MB."""
     html = page([published_pair("SST-2", "4L")], SETTINGS, VERSIONS)

@@ -9,7 +9,8 @@ import pytest
 from confidistill.report import tables
 from confidistill.report.page import page
 from confidistill.report.pair import Pair
-from tests.report.examples import needs_shared, published_pair, synthetic_pair
+from tests.report.examples import published_pair, synthetic_pair
+from tests.shared import needs
 
 PAIRS = [
     synthetic_pair("movies", "S_3L", noise=0.05),
@@ -95,7 +96,7 @@ def test_a_measure_without_examples_is_a_dash() -> None:
     assert tables.display_table([pair]).loc[0, "σ released [95 %]"] == "–"
 
 
-@needs_shared
+@needs("published")
 @pytest.mark.parametrize(
     ("task", "student", "train", "dev"),
     [

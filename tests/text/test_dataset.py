@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from confidistill.errors import UserError
 from confidistill.text.dataset import TaskData, prepare
 from confidistill.text.snippets import read_snippets
+from tests.shared import SHARED, needs
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "glue"
+GLUE = SHARED / "glue"
 
 
 def data(**fields):
@@ -68,10 +69,10 @@ def test_snippets_are_split_and_counted(tmp_path):
     assert said["splits"]["train"]["label_counts"]["positive"] == train["label"].sum()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs GLUE's TSV folders in ../shared/glue")
+@needs("glue")
 @pytest.mark.parametrize(("task", "partial"), [("RTE", False), ("QNLI", True)])
 def test_a_partial_glue_file_is_announced(tmp_path, capsys, task, partial):
-    prepare(data(format="glue", task=task, train_rows=None, seed=0), SHARED / task, tmp_path / task)
+    prepare(data(format="glue", task=task, train_rows=None, seed=0), GLUE / task, tmp_path / task)
     said = manifest(tmp_path / task)["splits"]
     assert (said["train"]["partial"], said["dev"]["partial"]) == (partial, False)
     assert ("QNLI train: 12259 rows (PARTIAL: 104743 officially)" in capsys.readouterr().out) == partial

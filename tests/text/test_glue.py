@@ -7,12 +7,12 @@ import pytest
 
 from confidistill.errors import UserError
 from confidistill.text.glue import TASKS, read_glue
+from tests.shared import SHARED, needs
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "glue"
-needs_glue = pytest.mark.skipif(not SHARED.is_dir(), reason="needs GLUE's TSV folders in ../shared/glue")
+GLUE = SHARED / "glue"
 
 
-@needs_glue
+@needs("glue")
 @pytest.mark.parametrize(
     ("name", "train", "dev", "positive"),
     [
@@ -26,7 +26,7 @@ needs_glue = pytest.mark.skipif(not SHARED.is_dir(), reason="needs GLUE's TSV fo
     ],
 )
 def test_the_real_files(name, train, dev, positive):
-    splits = read_glue(name, SHARED / name)
+    splits = read_glue(name, GLUE / name)
     assert {split: len(table) for split, table in splits.items()} == {"train": train, "dev": dev}
     assert positive is None or int(splits["dev"]["label"].sum()) == positive
     for table in splits.values():
@@ -34,10 +34,10 @@ def test_the_real_files(name, train, dev, positive):
         assert not any(table["text"].str.contains("\t|\r|\ufeff"))
 
 
-@needs_glue
+@needs("glue")
 def test_the_last_row_without_a_newline_counts():
-    assert (SHARED / "CoLA" / "dev.tsv").read_bytes().count(b"\n") == 1042
-    assert len(read_glue("CoLA", SHARED / "CoLA")["dev"]) == 1043
+    assert (GLUE / "CoLA" / "dev.tsv").read_bytes().count(b"\n") == 1042
+    assert len(read_glue("CoLA", GLUE / "CoLA")["dev"]) == 1043
 
 
 def write(folder: Path, **files: str | bytes) -> Path:
