@@ -11,6 +11,7 @@ import typer
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from tasks.params import PARAMS_FILE, load
+from tasks.preflight import preflight
 
 PROFILES = Path("profiles")
 REPORT = Path("results/report.html")
@@ -23,6 +24,7 @@ def use(profile: Annotated[str, typer.Argument(help="A name in profiles/.")]) ->
         raise UserError(f"unknown profile {profile!r}: {PROFILES}/ has {', '.join(known) or 'none'}")
     source = PROFILES / f"{profile}.yaml"
     params = load(source)
+    preflight(params)
     with atomic_file(PARAMS_FILE) as path:
         shutil.copyfile(source, path)
     pairs = len(params.tasks) * len(params.students)

@@ -4,13 +4,15 @@ from pathlib import Path
 
 from confidistill.files import atomic_folder
 from confidistill.sources.fetch import fetch_folder
+from tasks.base import FETCHED, check_fit, read_base
 from tasks.entry import stage
 from tasks.params import Params
 
 
 @stage
 def main(params: Params) -> None:
-    fetch_model(params, params.models.base, Path("models/base"), key="models.base")
+    fetch_model(params, params.models.base, FETCHED, key="models.base")
+    check_fit(params, read_base(FETCHED))  # before a teacher is trained that no student can learn from
     fetch_model(params, params.models.mlm, Path("models/mlm"), key="models.mlm")
 
 

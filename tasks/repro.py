@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from confidistill.errors import UserError, exits_cleanly
 from tasks.dvc import CHATTER, repository, search_path
 from tasks.params import load
+from tasks.preflight import preflight
 
 LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
@@ -27,7 +28,7 @@ QUIET = (*CHATTER, "> ", "Updating lock file")
 
 @exits_cleanly
 def main() -> None:
-    load()  # a mistake in params.yaml is told in one line, before DVC starts
+    preflight(load())  # what makes the run impossible is told in one line, before DVC starts
     stages = _stage_count(sys.argv[1:])
     committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
     ran = _repro(stages, sys.argv[1:])

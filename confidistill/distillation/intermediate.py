@@ -8,13 +8,14 @@ from transformers import AutoModel
 
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
+from confidistill.distillation.compatibility import check_heads
 from confidistill.distillation.data import Examples
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
-from confidistill.distillation.student import check_heads, load_student, write_student
+from confidistill.distillation.student import load_student, write_student
 from confidistill.distillation.training import fit, is_writer
 from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
@@ -42,7 +43,7 @@ def distill_intermediate(
     teacher_model = AutoModel.from_pretrained(teacher, use_safetensors=True)
     student_model = load_student(student)
     shape = student_model.encoder.config
-    check_heads(teacher_model.config, shape.num_attention_heads)
+    check_heads(teacher_model.config.num_attention_heads, shape.num_attention_heads)
     for config in (teacher_model.config, shape):
         check_length(max_length, config)
     layers = resolve(layer_map, teacher_model.config.num_hidden_layers, shape.num_hidden_layers)

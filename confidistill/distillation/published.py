@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, BertConfig, BertModel
 
-from confidistill.distillation.student import Student, StudentShape, check_heads, write_student
+from confidistill.distillation.compatibility import check_heads
+from confidistill.distillation.student import Student, StudentShape, write_student
 from confidistill.distillation.training import is_writer
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -43,7 +44,7 @@ def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: Stude
     except SafetensorError as error:
         raise UserError(f"{weights}: not a safetensors file: {error}") from None
     config = AutoConfig.from_pretrained(teacher)
-    check_heads(config, shape.attention_heads)
+    check_heads(config.num_attention_heads, shape.attention_heads)
     student = student_of(state, config, shape, str(weights))
     if is_writer():
         write_student(student, load_tokenizer(teacher), output)

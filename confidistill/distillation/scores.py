@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-from confidistill.errors import UserError
+from confidistill.distillation.compatibility import check_family
 
 NAME = "confidistill_scores"
 
@@ -47,8 +47,7 @@ def capture_scores(model: PreTrainedModel) -> None:
     Raises:
         UserError: the model is not of the BERT family.
     """
-    if model.config.model_type != "bert":
-        raise UserError(f"a {model.config.model_type!r} model cannot be distilled: only model_type 'bert' is supported")
+    check_family(model.config.model_type)
     model.set_attn_implementation(NAME)
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase, set_seed
 
+from confidistill.distillation.compatibility import check_heads
 from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.scores import forward
 from confidistill.errors import UserError
@@ -59,7 +60,7 @@ def build_student(
         UserError: the numbers of heads differ, so that attention cannot be compared head by head; the student is
             wider than the teacher and asked to start from it.
     """
-    check_heads(teacher.config, shape.attention_heads)
+    check_heads(teacher.config.num_attention_heads, shape.attention_heads)
     config = BertConfig(**teacher.config.to_dict())
     config.num_hidden_layers = shape.layers
     config.hidden_size = shape.hidden_size
@@ -71,15 +72,6 @@ def build_student(
         with torch.no_grad():
             _start_from_teacher(student, teacher, layer_map)
     return student
-
-
-def check_heads(teacher: BertConfig, student_heads: int) -> None:
-    """Raise a UserError unless teacher and student have the same number of attention heads."""
-    if teacher.num_attention_heads != student_heads:
-        raise UserError(
-            f"the student has {student_heads} attention heads, the teacher {teacher.num_attention_heads}: attention is "
-            "compared head by head, so set attention_heads to the teacher's"
-        )
 
 
 def _start_from_teacher(student: Student, teacher: BertModel, layer_map: LayerMap) -> None:

@@ -31,9 +31,9 @@ def assert_one_line(done: subprocess.CompletedProcess[str], message: str) -> Non
 
 
 def test_use_copies_the_profile(folder):
-    done = confidistill("use", "glue-mini", cwd=folder)
+    done = confidistill("use", "paper", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert (folder / "params.yaml").read_bytes() == (folder / "profiles" / "glue-mini.yaml").read_bytes()
+    assert (folder / "params.yaml").read_bytes() == (folder / "profiles" / "paper.yaml").read_bytes()
     assert "6 tasks, 12 pairs" in done.stdout
 
 

@@ -50,13 +50,20 @@ def test_no_command_of_dvc_yaml_holds_a_parameter():
     assert not [command for command in commands if "$" in command]
 
 
-def test_dvc_itself_runs_no_name(tmp_path):
-    """Plain `dvc repro`, with every stage of the project's own graph tried."""
+def project(folder, tasks, students):
     content = YAML(typ="safe").load(tiny.ROOT / "profiles" / "quickstart.yaml")
     task, student = content["tasks"]["movies"], content["students"]["S_2L"]
-    content |= {"tasks": dict.fromkeys(ATTACKS, task), "students": dict.fromkeys(ATTACKS, student), "augment": {}}
-    project = tiny.write_clone(tmp_path, content)
-    done = tiny.run(project, "dvc", "repro", "--keep-going", check=False)
+    content |= {"tasks": dict.fromkeys(tasks, task), "students": dict.fromkeys(students, student), "augment": {}}
+    return tiny.write_clone(folder, content)
+
+
+def test_dvc_itself_runs_no_name(tmp_path):
+    """Plain `dvc repro`, with the first stage of its own graph that a name reaches run by itself."""
+    folder = project(tmp_path, ATTACKS, ["S_2L"])
+    (folder / "data").mkdir()
+    (folder / "data" / "preflight.txt").write_text("as if it had passed\n")
+    stages = ["--single-item", "--glob", "download_data@*"]
+    done = tiny.run(folder, "dvc", "repro", "--keep-going", *stages, check=False)
     assert done.returncode
-    assert done.stderr.count("cannot be a name") > len(ATTACKS)
+    assert done.stderr.count("cannot be a name") == len(ATTACKS)
     assert not list(tmp_path.rglob("pwned*"))

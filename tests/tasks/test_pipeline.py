@@ -52,9 +52,9 @@ def test_every_output_is_where_the_contract_says(project):
 
 def test_the_counter_names_every_stage_once(project):
     lines = [line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")]
-    assert len(lines) == 19
-    assert lines[0].startswith("[1/19] ")
-    assert lines[-1].startswith("[19/19] report")
+    assert len(lines) == 20
+    assert lines[0].startswith("[1/20] preflight")
+    assert lines[-1].startswith("[20/20] report")
 
 
 def test_metrics_hold_the_keys_of_the_contract(project):
@@ -86,7 +86,7 @@ def test_the_check_command_agrees_with_the_pipeline(project):
 
 def test_a_second_run_runs_no_stage(project):
     before = (project / "dvc.lock").read_bytes()
-    assert "0 of 19 stages run, 19 up to date" in tiny.run(project, "tasks.repro").stdout
+    assert "0 of 20 stages run, 20 up to date" in tiny.run(project, "tasks.repro").stdout
     assert (project / "dvc.lock").read_bytes() == before
 
 
@@ -163,9 +163,9 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
     ]
     counted = tiny.run(project, "tasks.repro", "--dry").stdout
     (project / "params.yaml").write_text(params)
-    assert stages == ["evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
-    assert "[19/19] report" in counted
-    assert "3 of 19 stages would run, 16 up to date" in counted
+    assert stages == ["preflight", "evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
+    assert "[20/20] report" in counted
+    assert "4 of 20 stages would run, 16 up to date" in counted
 
 
 def test_an_experiment_can_be_run_shown_and_compared(project):

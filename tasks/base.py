@@ -1,0 +1,96 @@
+"""The model that teachers start from: what its config.json says, and whether the students of params.yaml fit it."""
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confidistill.distillation.compatibility import check_family, check_heads
+from confidistill.distillation.layers import layer_map
+from confidistill.errors import UserError
+from tasks.params import Params
+
+FETCHED = Path("models/base")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What config.json says of a BERT; `name` is what errors call it."""
+
+    name: str
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    attention_heads: int
+    max_positions: int
+    vocabulary: int
+
+
+def read_base(folder: Path, files: Collection[str] | None = None) -> Base:
+    """Read a model folder's config.json, and see that the folder has weights and a tokenizer that can be read.
+
+    Args:
+        files: names of those files of the folder that count; None: all.
+
+    Raises:
+        UserError: a file is missing or no JSON, weights are a pickle, or the model's family is not supported.
+    """
+    path = folder / "config.json"
+    names = {found.name for found in folder.iterdir() if files is None or found.name in files}
+    if path.name not in names:
+        raise UserError(
+            f"{path}: no such file: a model is a folder with config.json, model.safetensors, tokenizer.json"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        check_family(config["model_type"])
+        base = Base(
+            str(folder),
+            config["num_hidden_layers"],
+            config["hidden_size"],
+            config["intermediate_size"],
+            config["num_attention_heads"],
+            config["max_position_embeddings"],
+            config["vocab_size"],
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except KeyError as error:
+        raise UserError(f"{path}: no key {error}: it is not the config.json of a BERT") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: not the config.json of a model: {error}") from None
+    if not names & {"model.safetensors", "model.safetensors.index.json"}:
+        pickled = sorted(name for name in names if name.endswith(".bin"))
+        found = f"only {pickled[0]}, a pickle, which can run code when it is read" if pickled else "no weights"
+        raise UserError(f"{folder}: {found}: weights are read from model.safetensors only")
+    if "tokenizer.json" not in names:
+        raise UserError(f"{folder / 'tokenizer.json'}: no such file: the model folder must hold a fast tokenizer")
+    return base
+
+
+def check_fit(params: Params, base: Base) -> None:
+    """Raise a UserError unless every student can learn from `base`, and `base` can read every `max_length`."""
+    for name, student in params.students.items():
+        with at_key(f"students.{name}"):
+            check_heads(base.attention_heads, student.attention_heads)
+            layer_map(student.layer_map, base.layers, student.layers)
+            if student.initialisation == "teacher" and student.hidden_size > base.hidden_size:
+                raise UserError(
+                    f"hidden_size {student.hidden_size} exceeds the {base.hidden_size} of {base.name}: "
+                    "lower it, or use initialisation random"
+                )
+    lengths = {f"tasks.{name}.max_length": task.max_length for name, task in params.tasks.items()}
+    lengths |= {f"general.max_length of {name}": params.general_of(name).max_length for name in params.students}
+    for key, length in lengths.items():
+        if length > base.max_positions:
+            raise UserError(f"{key}: {base.name} takes at most {base.max_positions} tokens, not {length}: lower it")
+
+
+@contextmanager
+def at_key(key: str) -> Iterator[None]:
+    """Errors of the block begin with the key of params.yaml."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None

