@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,10 @@ PROFILES = Path("profiles")
 REPORT = Path("results/report.html")
 
 
-def use(profile: Annotated[str, typer.Argument(help="A name in profiles/.")]) -> None:
+def use(
+    profile: Annotated[str, typer.Argument(help="A name in profiles/.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite changes to params.yaml.")] = False,
+) -> None:
     """Copy profiles/PROFILE.yaml to params.yaml, after checking it."""
     known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
     if profile not in known:
@@ -25,10 +29,25 @@ def use(profile: Annotated[str, typer.Argument(help="A name in profiles/.")]) ->
     source = PROFILES / f"{profile}.yaml"
     params = load(source)
     preflight(params)
+    if not force:
+        _refuse_to_lose_changes()
     with atomic_file(PARAMS_FILE) as path:
         shutil.copyfile(source, path)
     pairs = len(params.tasks) * len(params.students)
     print(f"{PARAMS_FILE} is now {source}: {len(params.tasks)} tasks, {pairs} pairs; run `dvc repro` or `make demo`")
+
+
+def _refuse_to_lose_changes() -> None:
+    """Raise a UserError if params.yaml holds what neither git nor a profile has."""
+    if not PARAMS_FILE.exists():
+        return
+    committed = subprocess.run(["git", "show", f"HEAD:./{PARAMS_FILE}"], capture_output=True).stdout
+    kept = [committed, *(path.read_bytes() for path in PROFILES.glob("*.yaml"))]
+    if PARAMS_FILE.read_bytes() not in kept:
+        raise UserError(
+            f"{PARAMS_FILE} has changes that are not committed: commit them, keep them as {PROFILES}/NAME.yaml, or "
+            "overwrite them with --force"
+        )
 
 
 def report() -> None:

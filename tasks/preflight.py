@@ -5,7 +5,9 @@ so that plain `dvc repro` says the same.
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +38,7 @@ def preflight(params: Params) -> None:
     if base:
         check_fit(params, base)
         _check_disk(params, base)
+    _warn_of_slow_precision(params)
 
 
 def base_of(params: Params) -> Base | None:
@@ -57,7 +60,7 @@ def base_of(params: Params) -> Base | None:
 
 def _check_paths(params: Params) -> None:
     """Every source on this machine that a stage will still fetch is there, with its pinned bytes."""
-    for name in dict.fromkeys(name for stage, name in _fetched(params) if not is_fetched(stage, params)):
+    for name in dict.fromkeys(name for at, name in _fetched(params) if not is_fetched(at, params)):
         source = params.sources[name]
         if isinstance(source, PathSource):
             with at_key(f"sources.{name}"), TemporaryDirectory() as folder:
@@ -96,6 +99,21 @@ def _check_disk(params: Params, base: Base) -> None:
             f"{Path.cwd()}: the models of this run take about {needed / 2**30:.1f} GiB, only {free / 2**30:.1f} are "
             "free: free some space, or list fewer tasks and students"
         )
+
+
+def _warn_of_slow_precision(params: Params) -> None:
+    """One line on stderr for each precision that this machine only emulates: the run is possible, and very slow."""
+    settings = [params.teacher_of(task) for task in params.tasks]
+    settings += [params.general_of(student) for student in params.students]
+    for task, student in product(params.tasks, params.students):
+        settings += [params.intermediate_of(task, student), params.prediction_of(task, student)]
+    chosen = {setting.precision for setting in settings} - {"fp32", "auto"}
+    if chosen:
+        from confidistill.distillation.precision import resolve
+
+        for choice in map(resolve, sorted(chosen)):
+            if choice.warning:
+                print(f"warning: {choice.said}", file=sys.stderr)
 
 
 def model_bytes(base: Base, shape: Base | Student) -> int:

@@ -3,11 +3,13 @@
 Usage: python -m tasks.repro [arguments of dvc repro]
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
 CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "recursive", "glob")
+# Of sigma and of accuracies, which processors that round otherwise may move: less than a point or two of either.
+TOLERANCE = 0.02
+CODE = ("confidistill/", "tasks/", "params.yaml")
 # What the counter already tells, or nobody needs here.
 QUIET = (*CHATTER, "> ", "Updating lock file")
 
@@ -77,18 +82,46 @@ def _stage_count(arguments: list[str]) -> int:
 
 
 def _compare(committed: str, current: str) -> None:
-    """Say whether the outputs have the hashes of the committed dvc.lock, or which stages differ."""
+    """Say whether the outputs have the hashes of the committed dvc.lock, or how far the results are from its."""
     before, after = (YAML(typ="safe").load(text)["stages"] for text in (committed, current))
-    common = [name for name in after if name in before and _inputs(before[name]) == _inputs(after[name])]
-    differing = [name for name in common if before[name].get("outs") != after[name].get("outs")]
-    if differing:
-        print("same inputs as in the committed dvc.lock, other bytes out: " + ", ".join(differing))
-    elif len(common) == len(after):
+    if any(name not in before or _recipe(before[name]) != _recipe(after[name]) for name in after):
+        return  # another experiment, or other code
+    differing = sum(before[name].get("outs") != after[name].get("outs") for name in after)
+    if not differing:
         print("every output has the hash of the committed dvc.lock")
+        return
+    moved = max(_moved(), default=(0.0, "nothing"))
+    same = "same results" if moved[0] <= TOLERANCE else "OTHER RESULTS"
+    print(
+        f"{differing} of {len(after)} stages with other bytes than the committed dvc.lock, {same}: sigma and "
+        f"accuracies within {moved[0]:.4f} of the committed ({moved[1]}; tolerated: {TOLERANCE})"
+    )
 
 
-def _inputs(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "outs"}
+def _recipe(entry: dict[str, Any]) -> tuple[Any, ...]:
+    """A stage's command, parameters and code: what it is, whatever its inputs' bytes are."""
+    code = [dep for dep in entry.get("deps", []) if dep["path"].startswith(CODE)]
+    return entry["cmd"], entry.get("params"), code
+
+
+def _moved() -> Iterator[tuple[float, str]]:
+    """How far each sigma and accuracy of the results is from the committed, and which it is."""
+    listed = subprocess.run(["git", "ls-files", "results/*/metrics.json"], capture_output=True, text=True).stdout
+    for name in listed.splitlines():
+        committed = subprocess.run(["git", "show", f"HEAD:./{name}"], capture_output=True, text=True).stdout
+        if committed and Path(name).exists():
+            before, after = dict(_measures(json.loads(committed))), dict(_measures(json.loads(Path(name).read_text())))
+            for key in before.keys() & after.keys():
+                yield abs(before[key] - after[key]), f"{key} in {name}"
+
+
+def _measures(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Every sigma and accuracy of a metrics.json, with its path in it."""
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            yield from _measures(value, f"{prefix}{key}.")
+        elif key.startswith(("sigma", "accuracy")) and isinstance(value, float):
+            yield prefix + key, value
 
 
 if __name__ == "__main__":

@@ -52,6 +52,25 @@ def test_use_of_an_invalid_profile_leaves_params_alone(folder):
     assert (folder / "params.yaml").read_text() == "kept\n"
 
 
+def test_use_does_not_overwrite_what_stands_nowhere_else(folder):
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    for profile in ("quickstart", "paper"):  # each in place of the other: nothing is lost
+        assert confidistill("use", profile, cwd=folder).returncode == 0
+    params = folder / "params.yaml"
+    mine = params.read_text().replace("kappa: 0.05", "kappa: 0.06")
+    params.write_text(mine)
+    assert_one_line(confidistill("use", "quickstart", cwd=folder), "params.yaml has changes that are not committed")
+    assert params.read_text() == mine
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
+    assert_one_line(confidistill("use", "quickstart", cwd=folder), "params.yaml has changes that are not committed")
+    subprocess.run([*git, "commit", "-q", "-m", "mine"], cwd=folder, check=True)
+    assert confidistill("use", "quickstart", cwd=folder).returncode == 0
+    params.write_text(mine + "# more\n")
+    assert confidistill("use", "quickstart", "--force", cwd=folder).returncode == 0
+    assert params.read_bytes() == (folder / "profiles" / "quickstart.yaml").read_bytes()
+
+
 def test_report_before_a_run_says_what_to_do(folder):
     confidistill("use", "quickstart", cwd=folder)
     assert_one_line(confidistill("report", cwd=folder), "results/report.html: no such file: run `make demo`")

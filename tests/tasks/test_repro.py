@@ -1,0 +1,67 @@
+"""After a run: what is said of results beside the committed ones."""
+
+import json
+import subprocess
+
+import pytest
+
+from tasks import repro
+
+ENTRY = {
+    "cmd": "a",
+    "deps": [{"path": "confidistill/a.py", "md5": "1"}, {"path": "data/x", "md5": "1"}],
+    "params": {"p": 1},
+    "outs": [{"path": "out", "md5": "2"}],
+}
+OTHER = [{"path": "out", "md5": "3"}]
+
+
+@pytest.fixture
+def metrics(tmp_path, monkeypatch):
+    """A committed metrics.json."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "results" / "task" / "student" / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"train": {"sigma": 0.1, "accuracy_student": 0.9, "examples": 10}, "holds": False}))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "results"]):
+        subprocess.run([*git, *command], check=True)
+    return path
+
+
+def told(capsys, **changes):
+    committed, current = (json.dumps({"stages": {"one": one}}) for one in (ENTRY, ENTRY | changes))
+    repro._compare(committed, current)
+    return capsys.readouterr().out.strip()
+
+
+def test_the_same_bytes(metrics, capsys):
+    assert told(capsys) == "every output has the hash of the committed dvc.lock"
+
+
+@pytest.mark.parametrize(
+    ("sigma", "accuracy", "verdict", "moved", "which"),
+    [
+        (0.1, 0.9, "same results", "0.0000", ""),
+        (0.1123, 0.901, "same results", "0.0123", "train.sigma in results/task/student/metrics.json"),
+        (0.101, 0.8, "OTHER RESULTS", "0.1000", "train.accuracy_student in results/task/student/metrics.json"),
+    ],
+)
+def test_other_bytes_are_compared_by_their_results(metrics, capsys, sigma, accuracy, verdict, moved, which):
+    metrics.write_text(json.dumps({"train": {"sigma": sigma, "accuracy_student": accuracy, "examples": 99}}))
+    # The bytes of inputs differ as well, as they do downstream of the first stage that differs.
+    line = told(capsys, outs=OTHER, deps=[ENTRY["deps"][0], {"path": "data/x", "md5": "9"}])
+    assert line.startswith(f"1 of 1 stages with other bytes than the committed dvc.lock, {verdict}: ")
+    assert f"within {moved} of the committed" in line
+    assert which in line
+    assert "tolerated: 0.02" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"params": {"p": 2}}, {"cmd": "b"}, {"deps": [{"path": "confidistill/a.py", "md5": "7"}]}],
+    ids=["parameters", "command", "code"],
+)
+def test_another_experiment_is_not_compared(metrics, capsys, changes):
+    assert told(capsys, outs=OTHER, **changes) == ""
