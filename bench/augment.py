@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from confidistill.augmentation.augment import replaceable, split_words, write_augmented
+from confidistill.architectures.bert import BERT
+from confidistill.augmentation.augment import replaceable, write_augmented
 from confidistill.augmentation.masked_lm import MaskedLM
 from confidistill.augmentation.vectors import load_vectors
 from confidistill.text.tokens import load_tokenizer
@@ -34,7 +35,7 @@ def unchanged_draws(
     """
     expected = 0.0
     for text in sentences:
-        words = split_words(tokenizer, text)
+        words = BERT.words(tokenizer, text)
         if " ".join(words) != text:
             expected += 1 - (1 - (1 - probability) ** len(replaceable(words))) ** variants
     return expected
@@ -62,6 +63,7 @@ def main() -> None:
         rows = write_augmented(
             table,
             Path(folder) / "augmented.parquet",
+            architecture=BERT,
             tokenizer=tokenizer,
             vectors=load_vectors(arguments.vectors),
             masked_lm=masked_lm,

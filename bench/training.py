@@ -44,6 +44,7 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+    from confidistill.architectures.architecture import BATCH_INPUTS
     from confidistill.distillation.arguments import Training
     from confidistill.distillation.data import Batch, Example, Sequences
     from confidistill.distillation.features import feature_loss
@@ -60,7 +61,7 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
             return super().__getitem__(index) | {"labels": np.int64(0), "teacher_logits": np.array([1, -1], np.float32)}
 
     def logits_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+        inputs = {key: batch[key] for key in BATCH_INPUTS}
         return prediction_loss(model(**inputs).logits, batch["teacher_logits"], batch["labels"])
 
     def configuration(layers: int, width: int, inner: int) -> BertConfig:

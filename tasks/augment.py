@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from confidistill.architectures import architecture_in
 from confidistill.augmentation.augment import write_augmented
 from confidistill.augmentation.vectors import load_vectors
 from confidistill.text.tokens import load_tokenizer
@@ -14,7 +15,7 @@ from tasks.params import Params
 @stage
 def main(params: Params, task: str) -> None:
     settings = params.augment[task]
-    masked_lm = None
+    base, masked_lm = Path("models/base"), None
     if params.models.mlm:
         from confidistill.augmentation.masked_lm import MaskedLM
 
@@ -22,7 +23,8 @@ def main(params: Params, task: str) -> None:
     write_augmented(
         pd.read_parquet(f"data/raw/{task}/train.parquet"),
         Path(f"data/augmented/{task}.parquet"),
-        tokenizer=load_tokenizer(Path("models/base")),
+        architecture=architecture_in(base),
+        tokenizer=load_tokenizer(base),
         vectors=load_vectors(Path("data/vectors")),
         masked_lm=masked_lm,
         **settings.model_dump(),

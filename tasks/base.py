@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from confidistill.distillation.compatibility import check_family, check_heads
+from confidistill.architectures import architecture_named
+from confidistill.distillation.compatibility import check_heads
 from confidistill.distillation.layers import layer_map
 from confidistill.errors import UserError
 from tasks.params import Params
@@ -44,7 +45,7 @@ def read_base(folder: Path, files: Collection[str] | None = None) -> Base:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        check_family(config["model_type"])
+        architecture_named(config["model_type"])
         base = Base(
             str(folder),
             config["num_hidden_layers"],

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from confidistill.architectures.architecture import Architecture
 from confidistill.augmentation.candidates import Candidates
 from confidistill.augmentation.vectors import WordVectors
 from confidistill.errors import UserError
@@ -31,12 +32,6 @@ def stop_words() -> frozenset[str]:
     """Words that are never replaced; stopwords.txt tells where they come from."""
     lines = files(__package__).joinpath("stopwords.txt").read_text("utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
-
-
-def split_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
-    """BERT's words before WordPiece: cleaned, in lower case if the tokenizer's are, split at punctuation."""
-    backend = tokenizer.backend_tokenizer
-    return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))]
 
 
 def replaceable(words: Sequence[str]) -> list[int]:
@@ -81,6 +76,7 @@ def vary(
 def augment(
     table: pd.DataFrame,
     *,
+    architecture: Architecture,
     tokenizer: PreTrainedTokenizerBase,
     vectors: WordVectors,
     masked_lm: MaskedLM | None,
@@ -98,6 +94,7 @@ def augment(
     A pair gives variants of its text beside the original second text, then of the second beside the original
     first (TinyBERT's code varies the second beside the first's last variant). Labels are copied.
 
+    `architecture`, of the model that will read the text, says what its words are.
     `variants`, `candidates` and `probability` are the paper's N, M and p; `candidates.py` tells where
     candidates come from. Every sentence draws from a generator of its own, seeded by (`seed`, row, column),
     so that neither `batch_size` nor `workers` (threads; None: as many as torch uses) changes the result.
@@ -110,7 +107,7 @@ def augment(
         rows = table.iloc[start : start + batch_size]
         varied: dict[str, list[list[str]]] = {}
         for which, column in enumerate(columns):
-            sentences = [split_words(tokenizer, text) for text in rows[column]]
+            sentences = [architecture.words(tokenizer, text) for text in rows[column]]
             choices = found.of(sentences, [replaceable(words) for words in sentences])
             varied[column] = [
                 vary(words, choice, variants, probability, np.random.default_rng([seed, row, which]))

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoConfig, BertForMaskedLM
+from transformers import AutoModelForMaskedLM
 
+from confidistill.architectures import architecture_in
+from confidistill.architectures.architecture import part
 from confidistill.augmentation.ranking import highest
 from confidistill.errors import UserError
 from confidistill.progress import quieten_transformers
@@ -20,19 +22,16 @@ _TOKENS = 4_096  # in one forward pass, about
 
 
 class MaskedLM:
-    """A BERT masked language model in evaluation mode, fp32, on the GPU where there is one."""
+    """A masked language model in evaluation mode, fp32, on the GPU where there is one."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a Hugging Face folder (safetensors); UserError where it is not a whole BERT masked LM."""
+        """Load a Hugging Face folder (safetensors); UserError where it is no whole masked LM of a known family."""
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder}: no config.json: not a folder of a model")
-        if (kind := AutoConfig.from_pretrained(folder).model_type) != "bert":
-            raise UserError(f"{folder}: a {kind} model: the augmentation needs a BERT masked language model")
+        self.architecture = architecture_in(folder)
         if not list(folder.glob("*.safetensors")):
             raise UserError(f"{folder}: no weights in safetensors format")
         quieten_transformers()
-        load: Any = BertForMaskedLM.from_pretrained  # typed as if output_loading_info were always False
+        load: Any = AutoModelForMaskedLM.from_pretrained  # typed as if output_loading_info were always False
         model, loaded = load(folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
         if loaded["missing_keys"]:
             missing = ", ".join(sorted(loaded["missing_keys"])[:3])
@@ -40,15 +39,14 @@ class MaskedLM:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device)
         self.tokenizer = load_tokenizer(folder)
-        self.longest = model.config.max_position_embeddings
+        self.encoder, self.head = self.model.base_model, part(self.model, self.architecture.masked_lm_head)
+        self.longest = self.architecture.longest(model.config)
         self.tokens = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
         self.special = set(self.tokenizer.all_special_tokens)
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
-        """The WordPiece ids of each word."""
-        backend = self.tokenizer.backend_tokenizer
-        normal = (backend.normalizer.normalize_str(word) for word in words)
-        return [[piece.id for piece in backend.model.tokenize(word)] for word in normal]
+        """The ids of each word's pieces."""
+        return [self.architecture.pieces(self.tokenizer, word) for word in words]
 
     def candidates_of_each(
         self,
@@ -97,13 +95,13 @@ class MaskedLM:
             at = torch.tensor(masked[first : first + rows])  # (B,)
             batch = input_ids.repeat(len(at), 1)  # (B, T)
             batch[torch.arange(len(at)), at] = mask
-            hidden = self.model.bert(
+            hidden = self.encoder(
                 input_ids=batch.to(self.device), token_type_ids=segment_ids.expand_as(batch).to(self.device)
             ).last_hidden_state  # (B, T, H)
-            logits = self.model.cls(hidden[torch.arange(len(at)), at])  # (B, V): the head at the masks only
+            logits = self.head(hidden[torch.arange(len(at)), at])  # (B, V): the head at the masks only
             found += [self._words(row, count) for row in logits[:, : len(self.tokens)].cpu().numpy()]
         return found + [[] for _ in range(len(positions) - len(found))]
 
     def _words(self, logits: npt.NDArray[np.float32], count: int) -> list[str]:
         likeliest = (self.tokens[index] for index in highest(logits, count))
-        return [token for token in likeliest if not token.startswith("##") and token not in self.special]
+        return [token for token in likeliest if not self.architecture.continues(token) and token not in self.special]

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from confidistill.architectures import architecture_of
+from confidistill.architectures.architecture import model_inputs, part
 from confidistill.distillation.data import Batch
 from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.losses import Padding, attention_loss, hidden_loss
@@ -21,11 +23,12 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
     for model in (teacher, student.encoder):
         capture_scores(model)
     teacher.eval().requires_grad_(False)
-    if student.encoder.pooler is not None:
-        student.encoder.pooler.requires_grad_(False)
+    if pooler := part(student.encoder, architecture_of(student.encoder.config).pooler):
+        pooler.requires_grad_(False)
+    names = model_inputs(teacher)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+        inputs = {key: batch[key] for key in names}
         mask = batch["attention_mask"]
         if teacher.device != mask.device:
             nn.Module.to(teacher, mask.device)

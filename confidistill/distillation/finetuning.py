@@ -1,7 +1,8 @@
-"""The teacher: a pretrained BERT with a classification head, fine-tuned on one task."""
+"""The teacher: a pretrained encoder with a classification head, fine-tuned on one task."""
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from confidistill.architectures import architecture_in
+from confidistill.architectures.architecture import model_inputs
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
@@ -38,11 +41,12 @@ def finetune_teacher(
     Killed, the same call goes on from the last of `checkpoints`.
 
     Raises:
-        UserError: a table has no row, no text, or a label that `label_names` does not have; `max_length` is longer than
-            the model can read.
+        UserError: a table has no row, no text, or a label that `label_names` does not have; the model's family is not
+            supported, or `max_length` is longer than it can read.
     """
     for what, table in (("train", train), ("dev", dev)):
         check_targets(table, what, len(label_names), logits=False)
+    architecture_in(base)
     tokenizer = load_tokenizer(base)
     set_seed(training.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -56,7 +60,7 @@ def finetune_teacher(
     history = fit(
         model,
         Examples(tokenizer, train, max_length),
-        loss=_cross_entropy,
+        loss=partial(_cross_entropy, inputs=model_inputs(model)),
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
@@ -68,7 +72,7 @@ def finetune_teacher(
         shutil.rmtree(checkpoints)
 
 
-def _cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
+def _cross_entropy(model: nn.Module, batch: Batch, inputs: tuple[str, ...]) -> Tensor:
     labels: torch.Tensor = batch["labels"]
-    logits = model(**{key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}).logits  # (B, C)
+    logits = model(**{key: batch[key] for key in inputs}).logits  # (B, C)
     return functional.cross_entropy(logits, labels)

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from confidistill.architectures.architecture import model_inputs
 from confidistill.distillation.data import Examples, collator
 from confidistill.distillation.validation import check_length
 from confidistill.errors import UserError
@@ -85,6 +86,7 @@ def logits_of(
     """
     model.eval()
     collate = collator(pad_token_id)
+    names = model_inputs(model)
     order = np.argsort(-np.asarray(examples.lengths), kind="stable")
     device = next(model.parameters()).device
     rows: list[np.ndarray] = []
@@ -94,7 +96,7 @@ def logits_of(
     ):
         for start in range(0, len(order), batch_size):
             batch = collate([examples[int(index)] for index in order[start : start + batch_size]])
-            inputs = {key: batch[key].to(device) for key in ("input_ids", "attention_mask", "token_type_ids")}
+            inputs = {key: batch[key].to(device) for key in names}
             rows.append(model(**inputs).logits.float().cpu().numpy())  # (B, C)
             bar.update(len(rows[-1]))
     logits = np.concatenate(rows)

@@ -36,8 +36,8 @@ def distill_intermediate(
     """Train the student of the folder `student` on the text of `table`, and write it to `output`.
 
     Raises:
-        UserError: the student's depth does not divide the teacher's, their heads differ, a model is not a BERT, or
-            one cannot read `max_length` tokens; the table has no row or no text.
+        UserError: the student's depth does not divide the teacher's, their heads differ, a model's family is not
+            supported, or one cannot read `max_length` tokens; the table has no row or no text.
     """
     tokenizer = load_tokenizer(teacher)
     teacher_model = AutoModel.from_pretrained(teacher, use_safetensors=True)

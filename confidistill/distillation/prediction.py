@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from confidistill.architectures.architecture import model_inputs
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
@@ -59,8 +60,10 @@ def distill_prediction(
         label2id={name: index for index, name in enumerate(label_names)},
     )
 
+    names = model_inputs(model)
+
     def batch_loss(classifier: nn.Module, batch: Batch) -> Tensor:
-        inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+        inputs = {key: batch[key] for key in names}
         return prediction_loss(
             classifier(**inputs).logits,
             batch["teacher_logits"],

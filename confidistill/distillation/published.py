@@ -7,10 +7,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, BertConfig, BertModel
+from transformers import AutoConfig, PretrainedConfig
 
-from confidistill.distillation.compatibility import check_heads
-from confidistill.distillation.student import Student, StudentShape, write_student
+from confidistill.distillation.student import Student, StudentShape, new_student, write_student
 from confidistill.distillation.training import is_writer
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -43,14 +42,12 @@ def import_checkpoint(folder: Path, teacher: Path, output: Path, *, shape: Stude
         state = load_file(weights)
     except SafetensorError as error:
         raise UserError(f"{weights}: not a safetensors file: {error}") from None
-    config = AutoConfig.from_pretrained(teacher)
-    check_heads(config.num_attention_heads, shape.attention_heads)
-    student = student_of(state, config, shape, str(weights))
+    student = student_of(state, AutoConfig.from_pretrained(teacher), shape, str(weights))
     if is_writer():
         write_student(student, load_tokenizer(teacher), output)
 
 
-def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentShape, name: str) -> Student:
+def student_of(state: Mapping[str, Tensor], teacher: PretrainedConfig, shape: StudentShape, name: str) -> Student:
     """A student of `shape` with the weights of `state`, in TinyBERT's names.
 
     `bert.` before a name is optional, LayerNorm's gamma and beta are weight and bias, `fit_dense` is the projection,
@@ -59,10 +56,7 @@ def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentS
     Raises:
         UserError: a key is unexpected, missing, or of another size.
     """
-    config = BertConfig(**teacher.to_dict())
-    config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden_size
-    config.intermediate_size, config.num_attention_heads = shape.intermediate_size, shape.attention_heads
-    student = Student(BertModel(config), teacher.hidden_size)
+    student = new_student(teacher, shape)
     theirs = {_mapped(key): key for key in state if not key.startswith(HEADS) and not key.endswith(BUFFERS)}
     expected = student.state_dict()
     unexpected = [key for ours, key in theirs.items() if ours not in expected]
@@ -82,7 +76,7 @@ def student_of(state: Mapping[str, Tensor], teacher: BertConfig, shape: StudentS
 
 
 def _mapped(key: str) -> str:
-    """Our name of a parameter: projection.weight, encoder.<BertModel's name>."""
+    """Our name of a parameter: projection.weight, encoder.<the encoder's name>."""
     if key.startswith(PROJECTION):
         return f"projection.{key.removeprefix(PROJECTION)}"
     key = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))

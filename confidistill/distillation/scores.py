@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-from confidistill.distillation.compatibility import check_family
+from confidistill.architectures import architecture_of
 
 NAME = "confidistill_scores"
 
@@ -45,19 +45,13 @@ def capture_scores(model: PreTrainedModel) -> None:
     """Make `model` compute attention through `attention_with_scores`.
 
     Raises:
-        UserError: the model is not of the BERT family.
+        UserError: the model's family is not supported.
     """
-    check_family(model.config.model_type)
+    architecture_of(model.config)
     model.set_attn_implementation(NAME)
 
 
-def forward(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Features:
-    """Run a model prepared by `capture_scores`. input_ids, attention_mask, token_type_ids: (B, T)."""
-    output = model(
-        input_ids=input_ids,
-        attention_mask=attention_mask,
-        token_type_ids=token_type_ids,
-        output_hidden_states=True,
-        output_attentions=True,
-    )
+def forward(model: PreTrainedModel, **inputs: Tensor) -> Features:
+    """Run a model prepared by `capture_scores`. inputs: those that the family takes, (B, T) each."""
+    output = model(**inputs, output_hidden_states=True, output_attentions=True)
     return Features(getattr(output, "logits", None), output.hidden_states, output.attentions)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from transformers import PretrainedConfig
 
+from confidistill.architectures import longest_input
 from confidistill.errors import UserError
 
 
@@ -21,11 +22,9 @@ def check_text(table: pd.DataFrame) -> None:
 
 def check_length(max_length: int, config: PretrainedConfig) -> None:
     """Raise a UserError if the model of `config` cannot read so many tokens."""
-    if max_length > config.max_position_embeddings:
-        raise UserError(
-            f"{config.name_or_path} takes at most {config.max_position_embeddings} tokens, not {max_length}: "
-            "lower max_length"
-        )
+    longest = longest_input(config)
+    if longest is not None and max_length > longest:
+        raise UserError(f"{config.name_or_path} takes at most {longest} tokens, not {max_length}: lower max_length")
 
 
 def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool) -> None:

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
+from confidistill.architectures.bert import BERT
 from confidistill.augmentation.augment import (
     augment,
     replaceable,
-    split_words,
     stop_words,
     vary,
     write_augmented,
@@ -50,7 +50,14 @@ def masked_lm(tmp_path_factory: pytest.TempPathFactory) -> MaskedLM:
 
 def augmented(table: pd.DataFrame, tokenizer: BertTokenizerFast, **settings: object) -> pd.DataFrame:
     """All that `augment` yields, in one table."""
-    defaults = {"tokenizer": tokenizer, "vectors": VECTORS, "masked_lm": None, "variants": 10, "seed": 0}
+    defaults = {
+        "architecture": BERT,
+        "tokenizer": tokenizer,
+        "vectors": VECTORS,
+        "masked_lm": None,
+        "variants": 10,
+        "seed": 0,
+    }
     return pd.concat(augment(table, **(defaults | settings)), ignore_index=True)
 
 
@@ -66,7 +73,7 @@ def sentences(count: int, *, pair: bool = False, seed: int = 0) -> pd.DataFrame:
 def test_words_are_bert_s(tokenizer: BertTokenizerFast) -> None:
     text = "The CAT doesn't\u200b eat  snow-mén, [SEP] \u732b\u72ac."
     words = "the cat doesn ' t eat snow - men , [ sep ] \u732b \u72ac ."
-    assert " ".join(split_words(tokenizer, text)) == words
+    assert " ".join(BERT.words(tokenizer, text)) == words
 
 
 def test_stop_words() -> None:
@@ -174,7 +181,7 @@ def test_properties(
     for origin, rows in made.groupby("origin")["text"]:
         first, *others = rows
         assert first == texts[int(origin)]
-        words = split_words(tokenizer, first)
+        words = BERT.words(tokenizer, first)
         assert len(others) <= variants
         assert len({" ".join(words), *others}) == len(others) + 1
         near = nearest(VECTORS, words, candidates)
@@ -214,7 +221,14 @@ def test_written_file(tokenizer: BertTokenizerFast, tmp_path: Path, monkeypatch:
     """The rows of `augment`, the same bytes for any batch size, in row groups of bounded size."""
     monkeypatch.setattr("confidistill.augmentation.augment._ROW_GROUP", 50)
     table = sentences(30, pair=True)
-    arguments = {"tokenizer": tokenizer, "vectors": VECTORS, "masked_lm": None, "variants": 10, "seed": 0}
+    arguments = {
+        "architecture": BERT,
+        "tokenizer": tokenizer,
+        "vectors": VECTORS,
+        "masked_lm": None,
+        "variants": 10,
+        "seed": 0,
+    }
     rows = write_augmented(table, tmp_path / "a.parquet", **arguments)
     write_augmented(table, tmp_path / "b.parquet", batch_size=3, **arguments)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
@@ -239,7 +253,7 @@ def test_tables_that_cannot_be_augmented(
     with pytest.raises(UserError, match=message):
         write_augmented(
             pd.DataFrame(table), tmp_path / "out.parquet",
-            tokenizer=tokenizer, vectors=VECTORS, masked_lm=None, variants=2, seed=0,
+            architecture=BERT, tokenizer=tokenizer, vectors=VECTORS, masked_lm=None, variants=2, seed=0,
         )  # fmt: skip
     assert not list(tmp_path.iterdir())
 
@@ -264,6 +278,7 @@ import resource, sys
 from pathlib import Path
 import pandas as pd
 from transformers import BertTokenizerFast
+from confidistill.architectures.bert import BERT
 from confidistill.augmentation.augment import write_augmented
 from tests.text import toy
 
@@ -274,7 +289,7 @@ text = "the cat eats a fish , the dog sleeps " * 4
 for rows in (4000, 12000):
     table = pd.DataFrame({"text": [text] * rows, "label": 0})
     write_augmented(
-        table, folder / "out.parquet", tokenizer=tokenizer, vectors=toy.vectors(), masked_lm=None,
+        table, folder / "out.parquet", architecture=BERT, tokenizer=tokenizer, vectors=toy.vectors(), masked_lm=None,
         variants=30, seed=0, workers=1,
     )
     peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
-from confidistill.augmentation.augment import replaceable, split_words
+from confidistill.architectures.bert import BERT
+from confidistill.augmentation.augment import replaceable
 from confidistill.augmentation.masked_lm import MaskedLM
 from confidistill.errors import UserError
 from tests.shared import SHARED, needs
@@ -98,7 +99,7 @@ def test_a_sentence_without_words_to_mask(folder: Path) -> None:
 
 
 def test_folders_that_are_no_masked_lm(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no config\.json"):
+    with pytest.raises(UserError, match=r"config\.json: no such file"):
         MaskedLM(tmp_path)
 
     encoder = tmp_path / "encoder"
@@ -111,7 +112,7 @@ def test_folders_that_are_no_masked_lm(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, other)
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"model_type": "roberta"}))
-    with pytest.raises(UserError, match="a roberta model"):
+    with pytest.raises(UserError, match="a 'roberta' model is not supported: only model_type 'bert'"):
         MaskedLM(other)
 
     pickled = tmp_path / "pickled"
@@ -130,7 +131,7 @@ def test_candidates_of_real_sentences() -> None:
     sentences = pd.read_csv(SHARED / "glue" / "RTE" / "train.tsv", sep="\t", quoting=3, nrows=3)["sentence2"]
     checked = 0
     for sentence in sentences:
-        words = split_words(masked_lm.tokenizer, sentence)
+        words = BERT.words(masked_lm.tokenizer, sentence)
         pieces = masked_lm.pieces(words)
         single = [position for position in replaceable(words) if len(pieces[position]) == 1]
         starts = np.cumsum([0, *(len(word) for word in pieces)])

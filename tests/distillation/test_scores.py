@@ -129,5 +129,5 @@ def test_a_model_goes_back_to_other_attention(inputs):
 
 def test_another_family_is_refused():
     model = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8))
-    with pytest.raises(UserError, match="a 'distilbert' model cannot be distilled: only model_type 'bert'"):
+    with pytest.raises(UserError, match="a 'distilbert' model is not supported: only model_type 'bert'"):
         capture_scores(model)
