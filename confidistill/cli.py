@@ -14,9 +14,12 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperGroup
 
-from confidistill.confidence import certificate
-from confidistill.confidence.certificate import judge, measure
-from confidistill.confidence.predictions import Predictions, from_logits, read_pair
+from confidistill.confidence.certificate import rows_needed
+from confidistill.confidence.measures import Evaluation, evaluate
+from confidistill.confidence.prediction_files import read_pair
+from confidistill.confidence.predictions import Predictions, from_logits
+from confidistill.confidence.verdict import Protocol as ProtocolName
+from confidistill.confidence.verdict import check_kappa, explained
 from confidistill.errors import UserError, exits_cleanly
 from confidistill.files import atomic_file, json_text
 
@@ -24,8 +27,12 @@ PLUGINS = "confidistill.commands"
 PLOTS = (".png", ".svg")
 SPLIT = "train"  # what the property is judged on; here, whatever file was given
 Protocol = Annotated[str, typer.Option(help="Which reading of delta and sigma judges: definition or released.")]
-Kappa = Annotated[float, typer.Option(help="The property holds where sigma <= kappa.")]
+Kappa = Annotated[float, typer.Option(help="The property holds where sigma <= kappa; between 0 and 1.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write every measure to this file.")]
+Certify = Annotated[
+    bool,
+    typer.Option("--certify", help="Exit 0 only if sigma <= kappa for all text like this, with 95 % confidence."),
+]
 Plot = Annotated[Path | None, typer.Option(help="Draw the three densities to this .png or .svg file.")]
 
 
@@ -61,12 +68,27 @@ def check(
     student: Annotated[Path, typer.Argument(help="The student's, for the same rows in the same order.")],
     protocol: Protocol = "definition",
     kappa: Kappa = 0.05,
+    certify: Certify = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="No column label: sigma alone, without accuracy and ECE.")
+    ] = False,
+    classes: Annotated[
+        str | None, typer.Option(help="Names of the classes p0, p1, ..., with commas, where labels are words.")
+    ] = None,
     json_file: Json = None,
     plot: Plot = None,
 ) -> None:
-    """Judge two prediction files (CSV or Parquet). Exit 0: the property holds, 1: it fails, 2: unusable input."""
-    judged_by = _known(protocol, kappa, plot)
-    _judge(*read_pair(teacher, student), judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
+    """Judge two prediction files (CSV or Parquet).
+
+    Exit 0: the property holds; 1: it fails, is too close to call or not meaningful; 2: unusable input; 70: a defect of
+    this program.
+    """
+    judged_by = _known(protocol, kappa, plot, certify=certify, unlabelled=unlabelled)
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    both = read_pair(teacher, student, labelled=not unlabelled, classes=names)
+    for note in dict.fromkeys(predictions.note for predictions in both if predictions.note):
+        print(f"note: {note}", file=sys.stderr)
+    _judge(*both, judged_by, kappa, certify, json_file, plot, names=(str(teacher), str(student)))
 
 
 @app.command()
@@ -80,6 +102,7 @@ def compare(
     max_length: Annotated[int, typer.Option(min=2, help="Longest input in tokens.")] = 128,
     protocol: Protocol = "definition",
     kappa: Kappa = 0.05,
+    certify: Certify = False,
     json_file: Json = None,
     plot: Plot = None,
 ) -> None:
@@ -87,7 +110,7 @@ def compare(
 
     Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them.
     """
-    judged_by = _known(protocol, kappa, plot)
+    judged_by = _known(protocol, kappa, plot, certify=certify)
     from confidistill.distillation.inference import class_names, predict_logits
     from confidistill.progress import quieten_transformers
     from confidistill.text.table import encode_labels, read_table
@@ -108,7 +131,7 @@ def compare(
     teacher_logits = predict_logits(teacher, table, max_length=max_length)
     student_logits = predict_logits(student, table, max_length=max_length)[:, order]
     both = from_logits(teacher_logits, labels), from_logits(student_logits, labels)
-    _judge(*both, judged_by, kappa, json_file, plot, names=(str(teacher), str(student)))
+    _judge(*both, judged_by, kappa, certify, json_file, plot, names=(str(teacher), str(student)))
 
 
 @app.command()
@@ -139,77 +162,113 @@ def main() -> None:
         sys.stdout.flush()  # here, where a full disk is still told in one line
 
 
-def _known(protocol: str, kappa: float, plot: Path | None = None) -> certificate.Protocol:
-    """The protocol, if there is one of that name, kappa can judge and the plot can be drawn."""
-    if not kappa > 0:
-        raise UserError(f"kappa must be positive, not {kappa:g}")
+def _known(
+    protocol: str, kappa: float, plot: Path | None = None, *, certify: bool = False, unlabelled: bool = False
+) -> ProtocolName:
+    """The protocol, if there is one of that name and what is asked for can be done."""
+    check_kappa(kappa)
     if plot and plot.suffix not in PLOTS:
         raise UserError(f"{plot}: a plot is a {' or '.join(PLOTS)} file")
-    for name in get_args(certificate.Protocol):
-        if name == protocol:
-            return name
-    raise UserError(f"unknown protocol {protocol!r}: use {' or '.join(get_args(certificate.Protocol))}")
+    known: tuple[ProtocolName, ...] = get_args(ProtocolName)
+    if protocol not in known:
+        raise UserError(f"unknown protocol {protocol!r}: use {' or '.join(known)}")
+    if protocol != "definition" and (certify or unlabelled):
+        option = "--certify" if certify else "--unlabelled"
+        raise UserError(
+            f"{option}: protocol {protocol!r} looks only at rows that both models get right: use definition"
+        )
+    return known[known.index(protocol)]
 
 
 def _judge(
     teacher: Predictions,
     student: Predictions,
-    protocol: certificate.Protocol,
+    protocol: ProtocolName,
     kappa: float,
+    certify: bool,
     json_file: Path | None,
     plot: Path | None,
     names: tuple[str, str],
 ) -> None:
-    measured = measure(teacher, student)
-    holds = judge(measured, protocol, kappa)
-    verdict = {"holds": holds, "protocol": protocol, "kappa": kappa}
+    evaluation = evaluate(teacher, student, protocol=protocol, kappa=kappa)
+    measured = evaluation.measures
+    certified = evaluation.verdict != "not meaningful" and measured["sigma_upper"] <= kappa
+    judged = {**evaluation.judged, "certified": certified, "rows_needed": rows_needed(kappa)}
     if plot:
-        _plot(teacher, student, {SPLIT: measured} | verdict, plot, names)
+        _plot(teacher, student, {SPLIT: measured} | judged, plot, names)
     if json_file:
         with atomic_file(json_file) as path:
-            path.write_text(json_text(measured | verdict))
-    print(_text(measured, names))
-    sign = "<=" if holds else ">"
-    sigma = measured[certificate.SIGMA[protocol]]
-    print(f"{'HOLDS' if holds else 'FAILS'}: sigma {sigma:.6f} {sign} kappa {kappa:g} (protocol {protocol})")
-    raise typer.Exit(0 if holds else 1)
+            path.write_text(json_text(measured | judged))
+    print(_text(evaluation, names))
+    print(explained(measured, protocol, kappa))
+    if certify:
+        print(_certificate(measured, kappa, certified))
+    raise typer.Exit(0 if (certified if certify else evaluation.verdict == "holds") else 1)
+
+
+def _certificate(measured: dict[str, Any], kappa: float, certified: bool) -> str:
+    upper, rows, needed = measured["sigma_upper"], measured["examples"], rows_needed(kappa)
+    if certified:
+        return f"CERTIFIED: sigma <= {upper:.6f} <= kappa {kappa:g} with 95 % confidence, by {rows:,} rows"
+    more = f": no bound can be from fewer than {needed:,} rows, these are {rows:,}" if rows < needed else ""
+    sign = "<=" if upper <= kappa else ">"
+    return f"NOT CERTIFIED: sigma <= {upper:.6f} with 95 % confidence, {sign} kappa {kappa:g}{more}"
 
 
 def _plot(
-    teacher: Predictions, student: Predictions, metrics: dict[str, Any], path: Path, names: tuple[str, str]
+    teacher: Predictions, student: Predictions, measures: dict[str, Any], path: Path, names: tuple[str, str]
 ) -> None:
     from confidistill.report.figures import figure2, rendered
     from confidistill.report.pair import Pair
 
-    figure = figure2(Pair(*names, metrics, {SPLIT: (teacher, student)}, {}, []), SPLIT)
+    figure = figure2(Pair(*names, measures, {SPLIT: (teacher, student)}, {}, []), SPLIT)
     figure.suptitle(" → ".join(names), x=0.01, ha="left", size=11, weight="bold")
     with atomic_file(path) as temporary:
         temporary.write_bytes(rendered(figure, path.suffix.removeprefix(".")))
 
 
-def _text(measured: dict[str, Any], names: tuple[str, str]) -> str:
+def _text(evaluation: Evaluation, names: tuple[str, str]) -> str:
     """The measures in aligned lines; `teacher -> student` where both have one."""
+    measured, kappa = evaluation.measures, evaluation.kappa
+    labelled = not math.isnan(measured["majority"])
 
     def both(name: str) -> str:
         return f"{measured[f'{name}_teacher']:.2%} -> {measured[f'{name}_student']:.2%}"
 
-    def interval(name: str) -> str:
-        if math.isnan(measured[name]):
+    def resampled(name: str) -> str:
+        return (
+            f"{measured[f'{name}_resampled_low']:.6f} to {measured[f'{name}_resampled_high']:.6f} over resampled rows"
+        )
+
+    def released() -> str:
+        if math.isnan(measured["sigma_released"]):
             return "undefined: both models are right on no example"
-        return f"{measured[name]:.6f}  95 % [{measured[f'{name}_low']:.6f}, {measured[f'{name}_high']:.6f}]"
+        left_out = f"leaves out {measured['released_left_out']:.2%} of the rows"
+        return f"{measured['sigma_released']:.6f}, {resampled('sigma_released')}, {left_out}"
 
     bounds = {name: f"{name.capitalize()} {measured[f'bound_{name}']:.4f}" for name in ("pinsker", "tight", "paper")}
-    rows = {
-        "teacher": names[0],
-        "student": names[1],
-        "examples": f"{measured['examples']:,}, majority class {measured['majority']:.2%}",
-        "accuracy": both("accuracy"),
-        "ECE, stacked, 10 bins": both("ece"),
-        "ECE, top label, 15 bins": both("ece_top_label"),
+    rows = {"teacher": names[0], "student": names[1], "examples": f"{measured['examples']:,}"}
+    if labelled:
+        rows |= {
+            "majority class": f"{measured['majority']:.2%}",
+            "accuracy": both("accuracy"),
+            "ECE, stacked, 10 bins": both("ece"),
+            "ECE, top label, 15 bins": both("ece_top_label"),
+        }
+    rows |= {
+        "mean confidence": f"{measured['teacher_confidence']:.2%} -> {measured['student_confidence']:.2%}",
         "agreement": f"{measured['agreement']:.2%}",
         "KL(teacher || student)": f"{measured['predictive_kl']:.4f} nats",
-        "sigma, definition": interval("sigma"),
-        "sigma, released": interval("sigma_released"),
+        "sigma, definition": f"{measured['sigma']:.6f}, {resampled('sigma')}",
+        "  of different class": f"{measured['sigma_flips']:.6f}, of the same class {measured['sigma_drift']:.6f}",
+        "  mean delta": f"{measured['mean_delta']:+.6f}, slope of the log-odds {measured['slope']:.3f}",
+        "  95 % confidence": f"{measured['sigma_low']:.6f} to {measured['sigma_high']:.6f}, one-sided: at most "
+        f"{measured['sigma_upper']:.6f}",
+        "": f"(valid for rows new to the student; kappa cannot be certified by fewer than {rows_needed(kappa):,})",
+    }
+    if labelled:
+        rows |= {"sigma, released": released()}
+    rows |= {
         "sigma, max confidence": f"{measured['sigma_max_confidence']:.6f}  (never judged by)",
         "bounds on sigma": f"{', '.join(bounds.values())} (protocol definition)",
     }

@@ -1,11 +1,13 @@
 """The one exception that a user's mistake raises."""
 
 import errno
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
@@ -15,7 +17,8 @@ class UserError(Exception):
 def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a command's entry point, so that no user sees a traceback for what is not a defect.
 
-    A UserError, or a file that the system refuses, is one line and exit code 2; Ctrl-C one line and 130.
+    A UserError, a package that is not installed or a file that the system refuses is one line and exit code 2; Ctrl-C
+    one line and 130. A defect of ours keeps its traceback and exits with 70 (EX_SOFTWARE), since 1 is a verdict.
     """
 
     @wraps(main)
@@ -33,12 +36,25 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
             elif error.errno in _REFUSED and error.filename:
                 message = f"{error.filename}: {error.strerror}"
             else:
-                raise
+                _defect()
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package in _OURS:
+                _defect()
+            message = f"the package {package!r} is not installed: `pip install {package}`"
+        except Exception:
+            _defect()
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
 
     return wrapper
 
 
+def _defect() -> NoReturn:
+    traceback.print_exc()
+    sys.exit(os.EX_SOFTWARE)
+
+
+_OURS = ("confidistill", "tasks", "flows")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS}

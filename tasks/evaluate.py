@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from confidistill.confidence.certificate import judge, measure
-from confidistill.confidence.predictions import from_logits, write_predictions
+from confidistill.confidence.measures import evaluate, headline
+from confidistill.confidence.prediction_files import write_predictions
+from confidistill.confidence.predictions import from_logits
 from confidistill.files import atomic_file, atomic_folder, json_text
 from tasks.entry import stage
 from tasks.pairs import load_pair
@@ -22,7 +23,7 @@ def main(params: Params, task: str, student: str) -> None:
 
     settings, judged = params.task(task), params.property
     params.student(student)
-    metrics = {}
+    evaluated = {}
     results = Path("results") / task / student
     with atomic_folder(results / "predictions") as folder:
         for split in splits(task):
@@ -33,18 +34,24 @@ def main(params: Params, task: str, student: str) -> None:
             )
             write_predictions(folder / f"teacher-{split}.csv", logits(table), labels)
             write_predictions(folder / f"student-{split}.csv", student_logits, labels)
-            measured = measure(
+            evaluated[split] = evaluate(
                 from_logits(logits(table), labels),
                 from_logits(student_logits, labels),
+                protocol=judged.protocol,
+                kappa=judged.kappa,
                 seed=judged.seed,
                 resamples=judged.resamples,
             )
-            unwanted = tuple(f"{name}_" for name in OPTIONAL if name not in settings.also_report)
-            metrics[split] = {name: value for name, value in measured.items() if not name.startswith(unwanted)}
-    holds = judge(metrics["train"], judged.protocol, judged.kappa)
-    verdict = {"holds": holds, "protocol": judged.protocol, "kappa": judged.kappa}
-    with atomic_file(results / "metrics.json") as path:
-        path.write_text(json_text(metrics | verdict))
+    unwanted = tuple(f"{name}_" for name in OPTIONAL if name not in settings.also_report)
+    measures = {
+        split: {name: value for name, value in evaluation.measures.items() if not name.startswith(unwanted)}
+        for split, evaluation in evaluated.items()
+    }
+    judgement = evaluated["train"].judged
+    metrics = {split: headline(measured, judged.protocol) for split, measured in measures.items()}
+    for name, content in {"metrics": metrics, "measures": measures}.items():
+        with atomic_file(results / f"{name}.json") as path:
+            path.write_text(json_text(content | judgement))
 
     pair = load_pair(task, student)
     with atomic_folder(PLOTS / f"{task}-{student}") as folder:

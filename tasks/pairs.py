@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from confidistill.confidence.predictions import read_pair
+from confidistill.confidence.prediction_files import read_pair
 from confidistill.report.pair import Pair
 from tasks.params import Params
 from tasks.tables import label_names, official_rows, splits, teacher_table
@@ -24,7 +24,7 @@ def load_pair(task: str, student: str) -> Pair:
     return Pair(
         task=task,
         student=student,
-        metrics=_read_metrics(folder / "metrics.json"),
+        measures=_read_measures(folder / "measures.json"),
         predictions=read,
         texts=texts,
         label_names=label_names(task),
@@ -37,10 +37,10 @@ def load_pairs(params: Params) -> list[Pair]:
     return [load_pair(task, student) for task in params.tasks for student in params.students]
 
 
-def _read_metrics(path: Path) -> dict[str, Any]:
-    """metrics.json; what is null there is undefined: NaN."""
-    metrics = json.loads(path.read_text())
-    for measured in metrics.values():
+def _read_measures(path: Path) -> dict[str, Any]:
+    """measures.json; what is null there is undefined: NaN."""
+    measures = json.loads(path.read_text())
+    for measured in measures.values():
         if isinstance(measured, dict):
             measured.update({name: math.nan for name, value in measured.items() if value is None})
-    return metrics
+    return measures

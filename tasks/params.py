@@ -130,7 +130,7 @@ class Property(Section):
     """The confidence preservation property: which protocol judges, against which kappa."""
 
     protocol: Literal["definition", "released"]
-    kappa: Annotated[float, Field(gt=0)]
+    kappa: Annotated[float, Field(gt=0, lt=1)]
     resamples: Positive
     seed: Annotated[int, Field(ge=0)]
 

@@ -1,5 +1,6 @@
 """The commands as their user runs them: real processes, real files, exit codes, one line a mistake."""
 
+import io
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from confidistill.confidence.predictions import write_predictions
+from confidistill.confidence.prediction_files import write_predictions
 from confidistill.errors import UserError
 from tests.shared import SHARED, needs
 
@@ -21,9 +22,10 @@ PUBLISHED = SHARED / "published"
 COMMAND = [sys.executable, "-m", "confidistill.cli"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
-TEACHER = "pred,p0,p1,label\n0,0.9,0.1,0\n1,0.2,0.8,1\n"
-NEAR = "pred,p0,p1,label\n0,0.88,0.12,0\n1,0.24,0.76,1\n"
-FAR = "pred,p0,p1,label\n0,0.6,0.4,0\n0,0.7,0.3,1\n"
+HEADER = "pred,p0,p1,label\n"
+TEACHER = HEADER + "0,0.9,0.1,0\n1,0.2,0.8,1\n" * 20
+NEAR = HEADER + "0,0.88,0.12,0\n1,0.24,0.76,1\n" * 20
+FAR = HEADER + "0,0.6,0.4,0\n1,0.4,0.6,1\n" * 20
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -56,10 +58,11 @@ def test_check_holds(folder):
     assert "HOLDS: sigma 0.031623 <= kappa 0.05 (protocol definition)" in done.stdout
     for line in ("accuracy                 100.00% -> 100.00%", "agreement                100.00%"):
         assert line in done.stdout
-    assert "sigma, released          0.030000  95 % [" in done.stdout
+    assert "sigma, released          0.030000, " in done.stdout
+    assert "leaves out 0.00% of the rows" in done.stdout
     written = json.loads((folder / "new/out.json").read_text())
-    assert written["holds"] is True
-    assert (written["protocol"], written["kappa"], written["examples"]) == ("definition", 0.05, 2)
+    assert (written["holds"], written["verdict"], written["rows_needed"]) == (True, "holds", 1197)
+    assert (written["protocol"], written["kappa"], written["examples"]) == ("definition", 0.05, 40)
     assert written["sigma"] == pytest.approx(np.sqrt(0.001))
     assert written["sigma_released"] == pytest.approx(0.03)
 
@@ -67,19 +70,111 @@ def test_check_holds(folder):
 def test_check_fails(folder):
     done = run("check", "teacher.csv", "far.csv", cwd=folder)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1].startswith("FAILS: sigma 0.412311 > kappa 0.05")
+    assert done.stdout.splitlines()[-1].startswith("FAILS: sigma 0.254951 > kappa 0.05")
+    assert "of different class     0.000000, of the same class 0.254951" in done.stdout
 
 
 def test_check_by_another_protocol_and_kappa(folder):
-    assert run("check", "teacher.csv", "near.csv", "--kappa", "0.0301", cwd=folder).returncode == 1
-    done = run("check", "teacher.csv", "near.csv", "--kappa", "0.0301", "--protocol", "released", cwd=folder)
+    assert run("check", "teacher.csv", "near.csv", "--kappa", "0.0302", cwd=folder).returncode == 1
+    done = run("check", "teacher.csv", "near.csv", "--kappa", "0.0302", "--protocol", "released", cwd=folder)
     assert done.returncode == 0
-    assert "HOLDS: sigma 0.030000 <= kappa 0.0301 (protocol released)" in done.stdout
+    assert "HOLDS: sigma 0.030000 <= kappa 0.0302 (protocol released)" in done.stdout
+
+
+def test_check_says_what_is_too_close_to_call(folder):
+    # sigma^2 is (4 + 12 s) / 10,000, s the share of the second kind of row: 0.5, and 0.35 to 0.65 over resampled rows.
+    done = run("check", "teacher.csv", "near.csv", "--kappa", "0.032", "--json", "out.json", cwd=folder)
+    assert done.returncode == 1
+    assert "OPEN: sigma 0.031623 <= kappa 0.032 is too close to call: over resampled rows" in done.stdout
+    written = json.loads((folder / "out.json").read_text())
+    assert (written["holds"], written["verdict"]) == (True, "open")
+
+
+def test_check_says_what_means_nothing(folder):
+    (folder / "majority.csv").write_text(HEADER + "0,0.7,0.3,0\n" * 26 + "0,0.69,0.31,1\n" * 14)
+    done = run("check", "majority.csv", "majority.csv", "--json", "out.json", cwd=folder)
+    assert done.returncode == 1
+    assert "NOT MEANINGFUL: the teacher does not beat the majority class: accuracy 65.0% (at least" in done.stdout
+    written = json.loads((folder / "out.json").read_text())
+    assert (written["holds"], written["verdict"]) == (True, "not meaningful")
+    (folder / "one.csv").write_text(HEADER + "0,0.7,0.3,0\n")
+    done = run("check", "one.csv", "one.csv", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.endswith("NOT MEANINGFUL: 1 rows: a verdict needs at least 30 (protocol definition)\n")
+
+
+def test_a_certificate_needs_more_rows_than_a_verdict(folder):
+    done = run("check", "teacher.csv", "near.csv", "--certify", cwd=folder)
+    assert done.returncode == 1
+    assert "HOLDS" in done.stdout
+    assert "NOT CERTIFIED: sigma <= " in done.stdout
+    assert "no bound can be from fewer than 1,197 rows, these are 40" in done.stdout
+    for name, text in {"teacher": TEACHER, "near": NEAR}.items():
+        (folder / f"many-{name}.csv").write_text(HEADER + text.removeprefix(HEADER) * 100)
+    done = run("check", "many-teacher.csv", "many-near.csv", "--certify", "--json", "out.json", cwd=folder)
+    assert done.returncode == 0, done.stdout
+    written = json.loads((folder / "out.json").read_text())
+    assert 0.031623 < written["sigma_upper"] < written["sigma_upper_bernstein"] < written["sigma_upper_hoeffding"]
+    assert written["certified"] is True and written["sigma_upper"] <= 0.05
+    assert f"CERTIFIED: sigma <= {written['sigma_upper']:.6f} <= kappa 0.05 with 95 % confidence" in done.stdout
+
+
+def test_check_without_labels(folder):
+    for name, text in {"teacher": TEACHER, "near": NEAR}.items():
+        pd.read_csv(io.StringIO(text))[["p0", "p1"]].to_csv(folder / f"bare-{name}.csv", index=False)
+    bare = ["check", "bare-teacher.csv", "bare-near.csv"]
+    assert_one_line(run(*bare, cwd=folder), "no column 'label': its columns are p0, p1: add it, or judge --unlabelled")
+    done = run(*bare, "--unlabelled", "--json", "out.json", "--plot", "plot.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "HOLDS: sigma 0.031623 <= kappa 0.05" in done.stdout
+    assert "accuracy" not in done.stdout and "ECE" not in done.stdout
+    written = json.loads((folder / "out.json").read_text())
+    assert written["accuracy_teacher"] is written["ece_student"] is written["majority"] is None
+    assert written["sigma"] == pytest.approx(np.sqrt(0.001))
+
+
+def test_check_of_words_and_of_rounded_probabilities(folder):
+    words = TEACHER.replace(",0\n", ",bad\n").replace(",1\n", ",good\n")
+    (folder / "words.csv").write_text(words.replace("0.9,0.1", "0.9,0.11"))
+    done = run("check", "words.csv", "near.csv", "--classes", "bad, good", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        "note: words.csv: 20 rows of rounded probabilities sum to 1 to 1.01: each row was divided by its sum\n"
+    )
+    done = run("check", "words.csv", "near.csv", cwd=folder)
+    assert_one_line(done, "words.csv: row 1, column 'label': 'bad' is not a number: name the classes")
+
+
+def test_check_needs_numpy_and_pandas_only(folder):
+    pd.read_csv(folder / "near.csv").to_parquet(folder / "near.parquet")
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(['pyarrow', 'torch', 'transformers', 'datasets', 'matplotlib'])\n"
+        "from confidistill.cli import main; main()"
+    )
+
+    def check(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, "check", "teacher.csv", name]
+        return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+
+    done = check("near.csv")
+    assert done.returncode == 0, done.stderr
+    assert_one_line(check("near.parquet"), "near.parquet: Parquet needs the package pyarrow: `pip install pyarrow`")
+
+
+def test_a_defect_is_no_verdict(folder):
+    program = (
+        "import sys; import confidistill.cli as cli\n"
+        "cli.evaluate = None\n"
+        "sys.argv = ['confidistill', 'check', 'teacher.csv', 'near.csv']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 70
+    assert "TypeError" in done.stderr
 
 
 def test_check_of_parquet_logits_and_many_classes(folder):
-    logits = np.random.default_rng(0).normal(size=(50, 4))
     labels = np.arange(50) % 4
+    logits = np.random.default_rng(0).normal(size=(50, 4)) + 4 * np.eye(4)[labels]
     table = pd.DataFrame({f"logit{index}": logits[:, index] for index in range(4)} | {"text": "x", "label": labels})
     table.to_parquet(folder / "teacher.parquet")
     write_predictions(folder / "student.csv", logits + 1, labels)  # softmax sees no difference
@@ -89,14 +184,15 @@ def test_check_of_parquet_logits_and_many_classes(folder):
 
 
 def test_check_of_undefined_measures(folder):
-    (folder / "wrong.csv").write_text("p0,p1,label\n0.1,0.9,0\n0.8,0.2,1\n")
+    (folder / "wrong.csv").write_text("p0,p1,label\n" + "0.1,0.9,0\n0.8,0.2,1\n" * 20)
     done = run("check", "teacher.csv", "wrong.csv", "--json", "out.json", cwd=folder)
     assert done.returncode == 1
     assert "undefined: both models are right on no example" in done.stdout
     assert json.loads((folder / "out.json").read_text())["sigma_released"] is None
     done = run("check", "teacher.csv", "wrong.csv", "--protocol", "released", "--json", "other.json", cwd=folder)
-    assert_one_line(done, "both models are correct on no example")
-    assert not (folder / "other.json").exists()
+    assert done.returncode == 1
+    assert "NOT MEANINGFUL: 0 rows that both models get right" in done.stdout
+    assert json.loads((folder / "other.json").read_text())["holds"] is False
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
@@ -111,18 +207,23 @@ def test_check_draws_the_densities(folder, suffix):
 
 MISTAKES = {
     "no file": ("none.csv", None, (), "none.csv: no such file"),
-    "lengths": ("s.csv", NEAR + "0,0.7,0.3,0\n", (), "teacher.csv has 2 rows, s.csv has 3"),
-    "labels": ("s.csv", NEAR[:-2] + "0\n", (), "row 2: label 1 against 0"),
+    "lengths": ("s.csv", NEAR + "0,0.7,0.3,0\n", (), "teacher.csv has 40 rows, s.csv has 41"),
+    "labels": ("s.csv", NEAR[:-2] + "0\n", (), "row 40: label 1 against 0"),
     "outside": ("s.csv", NEAR.replace("0.88", "1.88"), (), "s.csv: row 1, column 'p0': 1.88 is outside 0 to 1"),
     "sum": ("s.csv", NEAR.replace("0.88", "0.78"), (), "s.csv: row 1: p0 to p1 sum to 0.9, not to 1"),
-    "NaN": ("s.csv", NEAR.replace("0.76", "nan"), (), "s.csv: row 2, column 'p1': nan is not a finite number"),
+    "NaN": ("s.csv", NEAR.replace("0.76", "nan"), (), "s.csv: row 2, column 'p1': 'nan' is not a finite number"),
     "column": ("s.csv", NEAR.replace("label", "gold"), (), "s.csv: no column 'label'"),
     "class": ("s.csv", "p0,label\n1,0\n1,1\n", (), "s.csv: a single class, 'p0'"),
-    "fields": ("s.csv", NEAR + "0,0.7\n", (), "s.csv: row 3: 2 fields, not 4"),
+    "fields": ("s.csv", NEAR + "0,0.7\n", (), "s.csv: row 41: 2 fields, not 4"),
+    "both": ("s.csv", "p1,logit0,logit1,label\n0.1,0,0,0\n", (), "s.csv: row 1: p0 is 0.9, the logits' softmax 0.5"),
     "empty": ("s.csv", "", (), "s.csv: no column 'label'"),
-    "kappa 0": ("near.csv", None, ("--kappa", "0"), "kappa must be positive, not 0"),
-    "kappa below 0": ("near.csv", None, ("--kappa", "-0.05"), "kappa must be positive, not -0.05"),
-    "kappa NaN": ("near.csv", None, ("--kappa", "nan"), "kappa must be positive, not nan"),
+    "kappa 0": ("near.csv", None, ("--kappa", "0"), "kappa must lie between 0 and 1, not 0"),
+    "kappa below 0": ("near.csv", None, ("--kappa", "-0.05"), "kappa must lie between 0 and 1, not -0.05"),
+    "kappa 1": ("near.csv", None, ("--kappa", "1"), "kappa must lie between 0 and 1, not 1"),
+    "kappa NaN": ("near.csv", None, ("--kappa", "nan"), "kappa must lie between 0 and 1, not nan"),
+    "kappa infinite": ("near.csv", None, ("--kappa", "inf"), "kappa must lie between 0 and 1, not inf"),
+    "certified": ("near.csv", None, ("--certify", "--protocol", "released"), "--certify: protocol 'released' looks"),
+    "unlabelled": ("near.csv", None, ("--unlabelled", "--protocol", "released"), "--unlabelled: protocol 'released'"),
     "protocol": ("near.csv", None, ("--protocol", "strict"), "unknown protocol 'strict': use definition or released"),
     "plot": ("near.csv", None, ("--plot", "plot.pdf"), "plot.pdf: a plot is a .png or .svg file"),
     "JSON in a folder": ("near.csv", None, ("--json", "."), ".: Is a directory"),
@@ -314,8 +415,8 @@ def models(tmp_path_factory):
     tokenizer = AutoTokenizer.from_pretrained(folder / "bare")
     for name in ("bert", "reversed", "distilbert"):
         tokenizer.save_pretrained(folder / name)
-    texts = ["the film was great", "a dull plot", "the music was very charming and bright", "a story"] * 5
-    classes = ["good", "bad", "good", "fair"] * 5
+    texts = ["the film was great", "a dull plot", "the music was very charming and bright", "a story"] * 10
+    classes = ["good", "bad", "good", "fair"] * 10
     pd.DataFrame({"body": texts, "title": texts[::-1], "stars": classes}).to_csv(folder / "table.csv", index=False)
     ids = [{name: index for index, name in names.items()}[label] for label in classes]
     pd.DataFrame({"body": texts, "stars": ids}).to_json(folder / "ids.jsonl", orient="records", lines=True)
@@ -329,16 +430,17 @@ def compare(models: Path, student: str, *options: object, data: str = "table.csv
 
 def test_compare_matches_classes_by_name(models, tmp_path):
     done = compare(models, "reversed", "--text-pair", "title", "--json", tmp_path / "out.json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     measured = json.loads((tmp_path / "out.json").read_text())
+    assert (measured["holds"], measured["verdict"]) == (True, "not meaningful")  # random weights have learnt nothing
     assert measured["sigma"] == pytest.approx(0, abs=1e-6)
     assert measured["agreement"] == 1
     assert measured["accuracy_teacher"] == measured["accuracy_student"]
-    assert measured["examples"] == 20
+    assert measured["examples"] == 40
 
 
 def test_compare_of_another_architecture_and_of_ids(models, tmp_path):
-    from confidistill.confidence.certificate import measure
+    from confidistill.confidence.measures import measure
     from confidistill.confidence.predictions import from_logits
     from confidistill.distillation.inference import predict_logits
 

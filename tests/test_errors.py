@@ -37,5 +37,5 @@ def test_one_line_and_an_exit_code(raised, code, line, capsys):
 def test_a_defect_keeps_its_traceback():
     code = "from confidistill.errors import exits_cleanly\n@exits_cleanly\ndef main(): 1 / 0\nmain()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from confidistill.confidence.difference import Floats, Integers, confidence
 
+TOP_LABEL_BINS = 15
+
 
 def reliability(confidences: Floats, correct: NDArray[np.bool_], bins: int = 10) -> dict[str, NDArray[np.float64]]:
     """Mean confidence, accuracy and count of `bins` equal bins on (0, 1], empty ones left out.
@@ -39,4 +41,4 @@ def stacked_ece(probabilities: Floats, labels: Integers) -> float:
 
 def top_label_ece(probabilities: Floats, labels: Integers) -> float:
     """ECE of the predicted class, 15 bins (Guo et al. 2017). probabilities: (N, C), labels: (N,)."""
-    return expected_calibration_error(confidence(probabilities), probabilities.argmax(axis=1) == labels, bins=15)
+    return expected_calibration_error(confidence(probabilities), probabilities.argmax(axis=1) == labels, TOP_LABEL_BINS)

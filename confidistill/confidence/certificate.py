@@ -1,78 +1,104 @@
-"""Everything measured of a pair on one split, and the verdict: does the property hold?"""
+"""What n rows say of all rows like them: 95 % confidence bounds on the population sigma, distribution-free.
 
-from collections.abc import Mapping
-from typing import Any, Literal
+delta^2 lies in [0, 1], and sigma^2 is its mean: a bound on the mean of bounded variables is one on sigma. The rows must
+be drawn independently from the text that the bound is to speak of, and be new to the student: a row that it was trained
+on, or by which its epoch or its settings were chosen, says nothing of others. Labels are not needed.
+"""
+
+import math
 
 import numpy as np
 
-from confidistill.confidence import agreement as fidelity
-from confidistill.confidence.bootstrap import bootstrap_interval
-from confidistill.confidence.bounds import bound_paper, bound_pinsker, bound_tight
-from confidistill.confidence.calibration import stacked_ece, top_label_ece
-from confidistill.confidence.difference import (
-    pairwise_difference,
-    released_difference,
-    sigma,
-    sigma_max_confidence,
-    sigma_released,
-)
-from confidistill.confidence.predictions import Predictions
-from confidistill.errors import UserError
+from confidistill.confidence.difference import Floats
 
-Protocol = Literal["definition", "released"]
-SIGMA = {"definition": "sigma", "released": "sigma_released"}
+LEVEL = 0.95
+STEPS = 40  # of bisection: the mean to 1e-12, on the safe side
+BLOCK = 16  # rows between two looks at the capital
 
 
-def measure(teacher: Predictions, student: Predictions, *, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
-    """The measures of one split, named as in metrics.json; the 95 % intervals are a seeded bootstrap's.
+def hoeffding_upper(difference: Floats, level: float = LEVEL) -> float:
+    """sqrt(mean delta^2 + sqrt(log(1/alpha) / 2n)) (Hoeffding 1963), at most 1. difference: (N,) delta, N >= 1."""
+    alpha = 1 - level
+    return _root(float(np.mean(difference**2)) + math.sqrt(math.log(1 / alpha) / (2 * len(difference))))
 
-    Where a side has no logits, the logits' bounds use log p, which has the same softmax. MCC and F1 are for two
-    classes alone.
+
+def bernstein_upper(difference: Floats, level: float = LEVEL) -> float:
+    """sqrt(mean + sqrt(2 V log(2/alpha) / n) + 7 log(2/alpha) / 3(n-1)) of delta^2, V its sample variance; at most 1.
+
+    Empirical Bernstein (Maurer and Pontil 2009, Theorem 4). difference: (N,) delta, N >= 1.
     """
-    p_teacher, p_student, labels = teacher.probabilities, student.probabilities, teacher.labels
-    difference = pairwise_difference(p_teacher, p_student)
-    released = released_difference(p_teacher, p_student, labels)
-    low, high = bootstrap_interval(difference, resamples=resamples, seed=seed)
-    released_low, released_high = bootstrap_interval(released, centred=True, resamples=resamples, seed=seed)
-    models = {"teacher": p_teacher, "student": p_student}
-    guesses = {name: probabilities.argmax(axis=1) for name, probabilities in models.items()}
-    measured: dict[str, Any] = {
-        "examples": len(labels),
-        "majority": float(np.bincount(labels).max() / len(labels)),
-    }
-    measured |= {f"accuracy_{name}": fidelity.accuracy(guess, labels) for name, guess in guesses.items()}
-    measured |= {f"ece_{name}": stacked_ece(p, labels) for name, p in models.items()}
-    measured |= {f"ece_top_label_{name}": top_label_ece(p, labels) for name, p in models.items()}
-    measured |= {
-        "sigma": sigma(difference),
-        "sigma_low": low,
-        "sigma_high": high,
-        "sigma_released": sigma_released(p_teacher, p_student, labels),
-        "sigma_released_low": released_low,
-        "sigma_released_high": released_high,
-        "sigma_max_confidence": sigma_max_confidence(p_teacher, p_student),
-        "agreement": fidelity.agreement(p_teacher, p_student),
-        "predictive_kl": fidelity.predictive_kl(p_teacher, p_student),
-        "probability_loyalty": fidelity.probability_loyalty(p_teacher, p_student),
-        "bound_paper": bound_paper(teacher.log_odds, student.log_odds),
-        "bound_tight": bound_tight(teacher.log_odds, student.log_odds),
-        "bound_pinsker": bound_pinsker(p_teacher, p_student),
-    }
-    if p_teacher.shape[1] == 2:
-        measured |= {f"mcc_{name}": fidelity.matthews(guess, labels) for name, guess in guesses.items()}
-        measured |= {f"f1_{name}": fidelity.f1(guess, labels) for name, guess in guesses.items()}
-    return measured
+    squares, rows = difference**2, len(difference)
+    if rows < 2:
+        return 1.0
+    bits = math.log(2 / (1 - level))
+    variance = float(squares.var(ddof=1))
+    return _root(squares.mean() + math.sqrt(2 * variance * bits / rows) + 7 * bits / (3 * (rows - 1)))
 
 
-def judge(measured: Mapping[str, Any], protocol: Protocol, kappa: float) -> bool:
-    """phi_cnf (Eq. 4): sigma <= kappa, sigma read by `protocol`, on what was measured of the training split.
+def betting_upper(difference: Floats, level: float = LEVEL, seed: int = 0) -> float:
+    """The tightest of the three: an upper confidence bound on sigma by betting (Waudby-Smith and Ramdas 2023).
 
-    Raises:
-        UserError: kappa is not positive, or no example is left to judge by.
+    A gambler who starts with 1 and bets, row by row, that delta^2 lies below m owns
+    K_t(m) = prod_{i <= t} (1 + lambda_i (m - delta_i^2)). Where the mean is m or more, no bets make K grow in
+    expectation, and it ever reaches 1/alpha with probability alpha at most (Ville). The bound is the least m at which
+    it did. lambda_i is their predictable plug-in for a fixed n, sqrt(2 log(1/alpha) / (n v_{i-1})) with v_{i-1} the
+    variance of the rows before, at most 1/(1 - m) so that nothing is ever owed. The rows' order matters a little: they
+    are sorted, then permuted by `seed`, so that their order in a file does not. difference: (N,) delta, N >= 1.
     """
-    if not kappa > 0:
-        raise UserError(f"kappa must be positive, not {kappa}")
-    value = measured[SIGMA[protocol]]
-    if np.isnan(value):
-        raise UserError(f"sigma is undefined under protocol {protocol!r}: both models are correct on no example")
-    return bool(value <= kappa)
+    return _root(_mean_upper(_shuffled(difference, seed), 1 - level))
+
+
+def betting_interval(difference: Floats, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
+    """A two-sided confidence interval of sigma: `betting_upper`, and its mirror image, at half of alpha each."""
+    squares, tail = _shuffled(difference, seed), (1 - level) / 2
+    return _root(1 - _mean_upper(1 - squares, tail)), _root(_mean_upper(squares, tail))
+
+
+def rows_needed(kappa: float, level: float = LEVEL) -> int:
+    """The least n for which a distribution-free upper bound on sigma can be <= kappa: a perfect student needs as many.
+
+    A population in which a share kappa^2 of the rows has |delta| = 1, and the rest none, has sigma = kappa; n rows show
+    none of them with probability (1 - kappa^2)^n, which must not exceed alpha.
+    """
+    return math.ceil(math.log(1 - level) / math.log1p(-(kappa**2)))
+
+
+def _mean_upper(values: Floats, alpha: float) -> float:
+    """The betting bound on the mean of values in [0, 1], in their order: (N,)."""
+    bets = _plug_in(values, alpha)
+    blocks = np.arange(0, len(values), BLOCK)
+    threshold = math.log(1 / alpha)
+
+    def rejected(mean: float) -> bool:
+        factors = 1 + np.minimum(bets, 1 / (1 - mean)) * (mean - values)  # (N,), growing in the mean
+        with np.errstate(divide="ignore"):
+            capital = np.cumsum(np.log(np.multiply.reduceat(factors.clip(0), blocks)))
+        return bool(capital.max() >= threshold)
+
+    low, high = float(values.mean()), 1.0
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (low, middle) if rejected(middle) else (middle, high)
+    return high
+
+
+def _plug_in(values: Floats, alpha: float) -> Floats:
+    """lambda_i from the values before i, with one made-up value of mean 1/2 and variance 1/4 before the first. (N,)"""
+    rows = len(values)
+    weights = np.arange(2, rows + 2)
+    means = (0.5 + np.cumsum(values)) / weights
+    variances = (0.25 + np.cumsum((values - means) ** 2)) / weights
+    before = np.concatenate([[0.25], variances[:-1]])
+    return np.asarray(np.sqrt(2 * math.log(1 / alpha) / (rows * before)))
+
+
+def _shuffled(difference: Floats, seed: int) -> Floats:
+    """delta^2 in an order that the seed and the values decide, and the file's order does not. (N,)"""
+    return np.random.default_rng(seed).permutation(np.sort(difference**2))
+
+
+def _root(mean: float) -> float:
+    """sigma of a mean of delta^2, in 0..1 whatever rounding did to it."""
+    return math.sqrt(min(max(float(mean), 0.0), 1.0))

@@ -5,12 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from confidistill.confidence.certificate import Protocol, judge, measure
-from confidistill.confidence.predictions import read_pair
+from confidistill.confidence.measures import evaluate
+from confidistill.confidence.prediction_files import read_pair
+from confidistill.confidence.verdict import Protocol, verdict
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
-from confidistill.report.pair import TRAIN, split_name, verdict
-from confidistill.report.tables import interval, markdown, percent
+from confidistill.report.pair import TRAIN, split_name
+from confidistill.report.tables import interval, markdown, percent, released
 
 TEACHER, STUDENT, TUNED = "teacher", "student-", "-tuned"
 SPLITS = ("train", "dev")
@@ -18,7 +19,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("definition", "released")
 GUARD = 0.01  # a tuned student may lose less than this share of accuracy against the untuned one
 MEASURES = (
     *("examples", "accuracy_teacher", "accuracy_student", "ece_teacher", "ece_student", "agreement"),
-    *("sigma", "sigma_low", "sigma_high", "sigma_released", "sigma_released_low", "sigma_released_high"),
+    *("sigma", "sigma_low", "sigma_high", "sigma_released", "released_left_out"),
 )
 
 
@@ -44,17 +45,18 @@ def _task_rows(task: Path, protocol: Protocol, kappa: float) -> list[dict[str, A
     if not (task / TEACHER).is_dir() or not students:
         raise UserError(f"{task}: needs a folder '{TEACHER}' and at least one '{STUDENT}NAME'")
     measured = {
-        (student, split): measure(*read_pair(_file(task / TEACHER, split), _file(task / student, split)))
+        (student, split): evaluate(
+            *read_pair(_file(task / TEACHER, split), _file(task / student, split)), protocol=protocol, kappa=kappa
+        ).measures
         for student in students
         for split in SPLITS
     }
     rows = []
     for (student, split), values in measured.items():
-        holds = judge(measured[student, TRAIN], protocol, kappa)
         row: dict[str, Any] = {"task": task.name, "student": student.removeprefix(STUDENT), "split": split_name(split)}
         row |= {name: values[name] for name in MEASURES}
-        row |= {f"holds_{name}": judge(measured[student, TRAIN], name, kappa) for name in PROTOCOLS}
-        row |= {"verdict": verdict(holds), "accuracy_change": None, "guard": None}
+        row |= {f"verdict_{name}": verdict(measured[student, TRAIN], name, kappa) for name in PROTOCOLS}
+        row |= {"verdict": row[f"verdict_{protocol}"], "accuracy_change": None, "guard": None}
         untuned = student.removesuffix(TUNED)
         if untuned != student and (untuned, split) in measured:
             change = values["accuracy_student"] - measured[untuned, split]["accuracy_student"]
@@ -76,11 +78,11 @@ def display(table: pd.DataFrame) -> pd.DataFrame:
     shown["teacher acc / ECE"] = [_both(row, "teacher") for row in table.to_dict("records")]
     shown["student acc / ECE"] = [_both(row, "student") for row in table.to_dict("records")]
     shown["σ definition [95 %]"] = [interval(row, "sigma") for row in table.to_dict("records")]
-    shown["σ released [95 %]"] = [interval(row, "sigma_released") for row in table.to_dict("records")]
+    shown["σ released (left out)"] = [released(row) for row in table.to_dict("records")]
     for name in PROTOCOLS:
         shown[f"by {name}"] = [
-            verdict(holds) if split == split_name(TRAIN) else ""
-            for split, holds in zip(table["split"], table[f"holds_{name}"], strict=True)
+            reached if split == split_name(TRAIN) else ""
+            for split, reached in zip(table["split"], table[f"verdict_{name}"], strict=True)
         ]
     shown["accuracy against untuned"] = [
         "" if pd.isna(change) else f"{100 * change:+.1f} points, {'kept' if guard else 'LOST'}"

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from confidistill.confidence.calibration import reliability
+from confidistill.confidence.calibration import TOP_LABEL_BINS, reliability
 from confidistill.confidence.difference import confidence
-from confidistill.confidence.predictions import SUM_TOLERANCE, Predictions
+from confidistill.confidence.prediction_files import SUM_TOLERANCE
+from confidistill.confidence.predictions import Predictions
 from confidistill.report.pair import TRAIN, Pair
 
 SCATTER_LIMIT = 2000
@@ -69,10 +70,14 @@ def densities(pair: Pair, split: str = TRAIN) -> pd.DataFrame:
 
 
 def reliabilities(pair: Pair, split: str = TRAIN) -> pd.DataFrame:
-    """Both reliability diagrams as records: confidence, accuracy, examples, model; empty bins left out."""
-    tables = []
+    """Both reliability diagrams, of the predicted class and in the bins of `top_label_ece`, empty ones left out.
+
+    Records: confidence, accuracy, examples, model.
+    """
+    tables, labels = [], pair.labels(split)
     for name, model in zip(("teacher", "student"), pair.predictions[split], strict=True):
-        bins = reliability(confidence(model.probabilities), model.probabilities.argmax(1) == model.labels)
+        correct = model.probabilities.argmax(axis=1) == labels
+        bins = reliability(confidence(model.probabilities), correct, TOP_LABEL_BINS)
         tables.append(pd.DataFrame(bins).assign(model=name))
     return pd.concat(tables, ignore_index=True)
 
@@ -80,7 +85,7 @@ def reliabilities(pair: Pair, split: str = TRAIN) -> pd.DataFrame:
 def scatter(pair: Pair, split: str = TRAIN, *, limit: int = SCATTER_LIMIT, seed: int = 0) -> pd.DataFrame:
     """Both confidences of at most `limit` examples, drawn without replacement: teacher, student, classes."""
     teacher, student = pair.predictions[split]
-    rows = np.arange(len(teacher.labels))
+    rows = np.arange(len(teacher.probabilities))
     if len(rows) > limit:
         rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
     agree = teacher.probabilities[rows].argmax(1) == student.probabilities[rows].argmax(1)

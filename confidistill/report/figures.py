@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from confidistill.confidence.calibration import stacked_ece
+from confidistill.confidence.calibration import top_label_ece
 from confidistill.files import atomic_file
 from confidistill.report import curves
-from confidistill.report.pair import Pair, split_name, verdict
+from confidistill.report.pair import Pair, split_name
 
 # Okabe and Ito's colours: told apart with any colour vision, and in print.
 COLOURS = {"teacher": "#0072B2", "student": "#D55E00", "difference": "#5B4B8A"}
 LINES = {"teacher": "solid", "student": (0, (4, 1.5))}
-VERDICT_COLOURS = {"holds": "#1A7F4B", "fails": "#B3261E"}
+VERDICT_COLOURS = {"holds": "#1A7F4B", "fails": "#B3261E", "open": "#8A6100", "not meaningful": "#5C6570"}
 INK, FAINT = "#33383F", "#B9BEC6"
 PANEL_INCHES = (2.9, 2.75)
 SAVED: dict[str, dict[str, Any]] = {
@@ -75,11 +75,13 @@ def draw(pair: Pair) -> dict[str, Figure]:
 
 
 def figure2(pair: Pair, split: str) -> Figure:
-    """The four panels of one split, side by side."""
+    """The panels of one split, side by side; reliability needs labels."""
     width, height = PANEL_INCHES
+    unlabelled = pair.predictions[split][0].labels is None
+    plots = [plot for name, plot in PANELS.items() if not (unlabelled and name == "reliability")]
     with matplotlib.rc_context(STYLE):
-        figure = _figure(width * len(PANELS), height + 0.35)
-        for axes, plot in zip(figure.subplots(1, len(PANELS)), PANELS.values(), strict=True):
+        figure = _figure(width * len(plots), height + 0.35)
+        for axes, plot in zip(figure.subplots(1, len(plots)), plots, strict=True):
             plot(axes, pair, split)
         title = f"{pair.task} · {pair.student} · {split_name(split)}"
         figure.suptitle(title, x=0.01, ha="left", size=11, weight="bold")
@@ -126,7 +128,7 @@ def plot_confidence(axes: Axes, pair: Pair, split: str) -> None:
 
 def plot_difference(axes: Axes, pair: Pair, split: str) -> None:
     """Density of delta, with +-sigma as lines and +-kappa as a band."""
-    sigma, kappa, holds = pair.sigma(split), pair.kappa, pair.holds(split)
+    sigma, kappa = pair.sigma(split), pair.kappa
     delta = pair.difference(split)
     # The released sigma is a standard deviation: it spreads from the mean, the definition's from zero.
     centre = 0.0 if pair.protocol == "definition" else float(delta.mean())
@@ -138,7 +140,7 @@ def plot_difference(axes: Axes, pair: Pair, split: str) -> None:
     axes.plot(x, density, color=COLOURS["difference"], linewidth=1.6)
     for index, edge in enumerate((centre - sigma, centre + sigma)):
         label = f"±σ  {sigma:.4f}" if index == 0 else None
-        colour = VERDICT_COLOURS[verdict(holds)]
+        colour = VERDICT_COLOURS[pair.verdict(split)]
         axes.axvline(edge, color=colour, linestyle=(0, (4, 2)), linewidth=1.3, label=label)
     axes.set(title="Difference δ, teacher − student", xlabel="δ", ylabel="density", xlim=(-reach, reach))
     axes.set_ylim(bottom=0)
@@ -152,14 +154,14 @@ def plot_reliability(axes: Axes, pair: Pair, split: str) -> None:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
     for name, model in zip(("teacher", "student"), pair.predictions[split], strict=True):
         bins = table[table["model"] == name]
-        error = stacked_ece(model.probabilities, model.labels)
+        error = top_label_ece(model.probabilities, pair.labels(split))
         share = bins["examples"] / bins["examples"].sum()
         x, y = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
         label = f"{name} {100 * error:.1f}"
         axes.plot(x, y, color=COLOURS[name], linestyle=LINES[name], linewidth=1.4, zorder=2, label=label)
         axes.scatter(x, y, s=8 + 90 * share, color=COLOURS[name], linewidth=0, zorder=2)
     bottom = min(low, float(table["accuracy"].min())) - 0.04
-    axes.set(title="Reliability, ECE in %", xlabel="confidence", ylabel="accuracy")
+    axes.set(title="Reliability, top-label ECE in %", xlabel="confidence", ylabel="accuracy")
     axes.set(xlim=(low - 0.02, 1.03), ylim=(bottom, 1.04))
     _legend(axes)
 

@@ -11,10 +11,11 @@ import numpy as np
 import yaml
 
 from confidistill.confidence.difference import pairwise_difference
+from confidistill.confidence.verdict import objection
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.report import figures, tables
-from confidistill.report.pair import TRAIN, Pair, marked_name, split_name, verdict
+from confidistill.report.pair import TRAIN, Pair, marked_name, split_name
 
 EXAMPLES = 10
 CLASSES_SHOWN = 3
@@ -23,6 +24,19 @@ TEXT_HEAD, TEXT_TAIL = 400, 200  # characters shown of a long text
 # Measures beside those of the verdict table, and what a reader should know them by.
 OTHER_MEASURES = {
     "examples": "examples",
+    "sigma_resampled_low": "σ over resampled rows, from",
+    "sigma_resampled_high": "σ over resampled rows, to",
+    "sigma_released_resampled_low": "σ released over resampled rows, from",
+    "sigma_released_resampled_high": "σ released over resampled rows, to",
+    "sigma_upper": "σ of all rows like these at most, by betting",
+    "sigma_upper_bernstein": "σ of all rows like these at most, empirical Bernstein",
+    "sigma_upper_hoeffding": "σ of all rows like these at most, Hoeffding",
+    "sigma_flips": "σ of rows of different class",
+    "sigma_drift": "σ of rows of the same class",
+    "mean_delta": "mean δ",
+    "slope": "slope of the student's log-odds on the teacher's",
+    "teacher_confidence": "teacher's mean confidence",
+    "student_confidence": "student's mean confidence",
     "agreement": "agreement: same class, %",
     "predictive_kl": "predictive KL(teacher ‖ student), nats",
     "probability_loyalty": "probability loyalty, 1 − √JS",
@@ -36,6 +50,11 @@ OTHER_MEASURES = {
     "bound_paper": "bound on σ: the paper's, RMS of the logits' distance",
     "bound_tight": "bound on σ: the centred logits' distance, divided by 2√2",
     "bound_pinsker": "bound on σ: Pinsker, √(mean KL / 2)",
+}
+OTHERS = {  # verdicts that are no "holds", as the page's first sentences count them
+    "fails": "It fails for",
+    "open": "Too close to call",
+    "not meaningful": "Not meaningful, since a model has not learnt its task or there are too few rows",
 }
 SHARES = ("agreement", "ece_top_label_teacher", "ece_top_label_student")
 
@@ -80,6 +99,7 @@ def page(pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[s
         tests=sorted({(pair.protocol, pair.kappa) for pair in pairs}),
         paper_table=tables.table2(pairs),
         parts=tables.parts(pairs),
+        others=OTHERS,
         settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100),
         versions=versions,
         percent=tables.percent,
@@ -95,7 +115,7 @@ def largest_differences(pair: Pair, split: str = TRAIN, count: int = EXAMPLES) -
     return [
         {
             "text": _clipped(pair.texts[split][row]),
-            "label": pair.label_names[teacher.labels[row]],
+            "label": pair.label_names[pair.labels(split)[row]],
             "delta": float(delta[row]),
             "classes": _classes(pair.label_names, teacher.probabilities[row], student.probabilities[row]),
         }
@@ -122,13 +142,14 @@ def _pair_view(pair: Pair, anchor: str, axis_end: float) -> dict[str, Any]:
     """Everything the template shows of one pair."""
     return {
         "pair": pair,
-        "verdict": verdict(pair.holds()),
+        "verdict": pair.verdict(),
+        "objection": objection(pair.measures[TRAIN], pair.protocol),
         "anchor": anchor,
         "splits": [_split_view(pair, split, axis_end) for split in pair.splits],
         "measures": [
-            (title, [_measure(pair.metrics[split], name) for split in pair.splits])
+            (title, [_measure(pair.measures[split], name) for split in pair.splits])
             for name, title in OTHER_MEASURES.items()
-            if name in pair.metrics[TRAIN]
+            if name in pair.measures[TRAIN]
         ],
         "examples": largest_differences(pair),
     }
@@ -140,10 +161,10 @@ def _split_view(pair: Pair, split: str, axis_end: float) -> dict[str, Any]:
     return {
         "name": marked_name(pair, split),
         "judged": split == TRAIN,
-        "metrics": pair.metrics[split],
+        "measured": pair.measures[split],
         "sigma": sigma,
         "interval": (low, high),
-        "verdict": verdict(pair.holds(split)),
+        "verdict": pair.verdict(split),
         "marks": {name: 100 * value / axis_end for name, value in marks.items()},  # % of the axis's width
         "panels": [(_alternative(pair, split, name), _image(pair, split, name)) for name in figures.PANELS],
     }
@@ -162,12 +183,13 @@ def _image(pair: Pair, split: str, name: str) -> str:
 
 def _alternative(pair: Pair, split: str, name: str) -> str:
     """What a panel shows, for those who do not see it."""
-    measured = pair.metrics[split]
+    measured = pair.measures[split]
     what = {
         "confidence": "Densities of the teacher's and of the student's confidence, one over the other.",
         "difference": f"Density of the difference: sigma {pair.sigma(split):.4f}, kappa {pair.kappa:g}.",
-        "reliability": "Accuracy against confidence: ECE "
-        f"{measured['ece_teacher']:.1%} for the teacher, {measured['ece_student']:.1%} for the student.",
+        "reliability": "Accuracy against confidence: top-label ECE "
+        f"{measured['ece_top_label_teacher']:.1%} for the teacher, "
+        f"{measured['ece_top_label_student']:.1%} for the student.",
         "scatter": "The student's confidence against the teacher's, a dot an example: "
         f"{measured['agreement']:.1%} are given the same class.",
     }

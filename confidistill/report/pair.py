@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from confidistill.confidence.certificate import SIGMA, Protocol
-from confidistill.confidence.difference import pairwise_difference, released_difference
+from confidistill.confidence.difference import Integers, pairwise_difference, released_difference
 from confidistill.confidence.predictions import Predictions
+from confidistill.confidence.verdict import SIGMA, Protocol, Verdict, resampled_interval, verdict
 from confidistill.errors import UserError
 
 TRAIN = "train"  # the split that phi_cnf (Eq. 4) is judged on
@@ -19,13 +19,13 @@ SPLIT_NAMES = {TRAIN: "Tr"}
 class Pair:
     """A teacher, a student, and what was measured of them.
 
-    `metrics` is metrics.json: one mapping of measures a split, and `holds`, `protocol`, `kappa`.
+    `measures` is measures.json: one mapping of measures a split, and `holds`, `verdict`, `protocol`, `kappa`.
     `predictions[split]` is (teacher, student), each with N rows in the order of `texts[split]`.
     """
 
     task: str
     student: str
-    metrics: Mapping[str, Any]
+    measures: Mapping[str, Any]
     predictions: Mapping[str, tuple[Predictions, Predictions]]
     texts: Mapping[str, Sequence[str]]
     label_names: Sequence[str]
@@ -39,12 +39,12 @@ class Pair:
 
     @property
     def kappa(self) -> float:
-        return float(self.metrics["kappa"])
+        return float(self.measures["kappa"])
 
     @property
     def protocol(self) -> Protocol:
         """How delta and sigma are read: `definition` or `released`."""
-        return self.metrics["protocol"]
+        return self.measures["protocol"]
 
     @property
     def judged_measure(self) -> str:
@@ -53,16 +53,26 @@ class Pair:
 
     def sigma(self, split: str) -> float:
         """The spread of delta on a split, by the protocol that judges."""
-        return float(self.metrics[split][self.judged_measure])
+        return float(self.measures[split][self.judged_measure])
 
     def interval(self, split: str) -> tuple[float, float]:
-        """The 95 % bootstrap interval of `sigma`."""
-        low, high = (self.metrics[split][f"{self.judged_measure}_{end}"] for end in ("low", "high"))
-        return float(low), float(high)
+        """The resampled interval of `sigma`, which decides whether the verdict is open."""
+        return resampled_interval(self.measures[split], self.protocol)
 
-    def holds(self, split: str = TRAIN) -> bool:
-        """sigma(split) <= kappa. On `train` this is phi_cnf itself; elsewhere it is for information."""
-        return bool(self.metrics["holds"]) if split == TRAIN else self.sigma(split) <= self.kappa
+    def verdict(self, split: str = TRAIN) -> Verdict:
+        """The verdict on phi_cnf where the split is `train`; elsewhere the same test, for information."""
+        return verdict(self.measures[split], self.protocol, self.kappa)
+
+    def labels(self, split: str) -> Integers:
+        """(N,) the labels of a split.
+
+        Raises:
+            UserError: it is unlabelled.
+        """
+        labels = self.predictions[split][0].labels
+        if labels is None:
+            raise UserError(f"{self.task}, {self.student}, {split}: no labels")
+        return labels
 
     def difference(self, split: str) -> np.ndarray:
         """delta(x) by the protocol that judges: all rows, or for `released` those both models get right.
@@ -73,7 +83,7 @@ class Pair:
         teacher, student = self.predictions[split]
         if self.protocol == "definition":
             return pairwise_difference(teacher.probabilities, student.probabilities)
-        delta = released_difference(teacher.probabilities, student.probabilities, teacher.labels)
+        delta = released_difference(teacher.probabilities, student.probabilities, self.labels(split))
         if not len(delta):
             pair = f"{self.task}, {self.student}, {split}"
             raise UserError(f"{pair}: both models are right on no example: judge by the protocol 'definition'")
@@ -88,8 +98,3 @@ def marked_name(pair: Pair, split: str) -> str:
 def split_name(split: str) -> str:
     """What tables call a split: `Tr` for train, as the paper does; others by their own name."""
     return SPLIT_NAMES.get(split, split)
-
-
-def verdict(holds: bool) -> str:
-    """`holds` or `fails`."""
-    return "holds" if holds else "fails"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from confidistill.confidence.certificate import SIGMA, Protocol
-from confidistill.report.pair import TRAIN, Pair, marked_name, split_name, verdict
+from confidistill.confidence.verdict import SIGMA, Protocol
+from confidistill.report.pair import TRAIN, Pair, marked_name, split_name
 
 MEASURES = (
     "examples",
@@ -19,11 +19,15 @@ MEASURES = (
     "sigma_low",
     "sigma_high",
     "sigma_released",
-    "sigma_released_low",
-    "sigma_released_high",
+    "released_left_out",
 )
 EXTRA_MEASURES = ("mcc_teacher", "mcc_student", "f1_teacher", "f1_student")
 ABSENT = "–"
+INTERVAL_LEGEND = "[95 %]: a confidence interval, for text that the student has not seen (so not for Tr)."
+OTHER_VERDICTS = {
+    "open": "open: too close to call, σ over resampled rows lies on both sides of κ.",
+    "not meaningful": "not meaningful: too few rows, or a model that does not beat the majority class.",
+}
 PAPER_LEGEND = "acc/ECE in %; σ by the released protocol, as in the paper."
 
 
@@ -33,17 +37,17 @@ def verdict_table(pairs: Sequence[Pair]) -> pd.DataFrame:
     The verdict of `train` is phi_cnf (Eq. 4); that of another split says how the same test ends there.
     MCC and F1 are columns where a task is judged by them, `official_rows` where a split is a part of the official one.
     """
-    extra = [name for name in EXTRA_MEASURES if any(name in pair.metrics[TRAIN] for pair in pairs)]
+    extra = [name for name in EXTRA_MEASURES if any(name in pair.measures[TRAIN] for pair in pairs)]
     rows = []
     for pair in pairs:
         for split in pair.splits:
-            measured = pair.metrics[split]
+            measured = pair.measures[split]
             row: dict[str, Any] = {"task": pair.task, "student": pair.student, "split": split_name(split)}
             row |= {name: measured[name] for name in MEASURES}
             row |= {name: measured.get(name) for name in extra}
             if any(other.official_rows for other in pairs):
                 row |= {"official_rows": pair.official_rows.get(split, measured["examples"])}
-            row |= {"protocol": pair.protocol, "kappa": pair.kappa, "verdict": verdict(pair.holds(split))}
+            row |= {"protocol": pair.protocol, "kappa": pair.kappa, "verdict": pair.verdict(split)}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -65,25 +69,27 @@ def display_table(pairs: Sequence[Pair]) -> pd.DataFrame:
                 "T acc/ECE": _accuracy_and_ece(row, "teacher"),
                 "S acc/ECE": _accuracy_and_ece(row, "student"),
                 "σ definition [95 %]": interval(row, "sigma"),
-                "σ released [95 %]": interval(row, "sigma_released"),
+                "σ released (left out)": released(row),
                 "verdict": row["verdict"] if row["split"] == split_name(TRAIN) else f"({row['verdict']})",
             }
         )
     return pd.DataFrame(rows)
 
 
-def legend(pairs: Sequence[Pair]) -> str:
-    """How the verdict was reached, for each protocol and kappa in use; and what was measured on a part."""
+def legend(pairs: Sequence[Pair]) -> list[str]:
+    """Sentences: how the verdict was reached, for each protocol and kappa in use; and what was measured on a part."""
     tests = sorted({(pair.protocol, pair.kappa) for pair in pairs})
     judged = " or ".join(f"σ {protocol} ≤ κ = {kappa:g}" for protocol, kappa in tests)
     verdicts = f"Verdict: {judged} on Tr; (in parentheses) the same test on held-out text. T teacher, S student."
-    return " ".join([verdicts, *parts(pairs)])
+    reached = {pair.verdict(split) for pair in pairs for split in pair.splits}
+    others = [text for name, text in OTHER_VERDICTS.items() if name in reached]
+    return [verdicts, INTERVAL_LEGEND, *others, *parts(pairs)]
 
 
 def parts(pairs: Sequence[Pair]) -> list[str]:
     """A sentence that says what the asterisks mean; none where there are none."""
     partial = {
-        f"{pair.task} {split_name(split)} {pair.metrics[split]['examples']:,} of {rows:,} rows": None
+        f"{pair.task} {split_name(split)} {pair.measures[split]['examples']:,} of {rows:,} rows": None
         for pair in pairs
         for split, rows in pair.official_rows.items()
     }
@@ -102,7 +108,7 @@ def terminal_table(pairs: Sequence[Pair]) -> str:
     for row in table.to_dict("records"):
         cells = (f"{row[name]:{'<' if name in text else '>'}{width}}" for name, width in widths.items())
         lines.append("  ".join(cells))
-    return "\n".join(line.rstrip() for line in [*lines, legend(pairs)])
+    return "\n".join(line.rstrip() for line in [*lines, *legend(pairs)])
 
 
 def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFrame:
@@ -117,9 +123,9 @@ def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFra
         of_task = {pair.student: pair for pair in pairs if pair.task == task}
         first = next(iter(of_task.values()))
         for split in first.splits:
-            measured = {student: pair.metrics[split] for student, pair in of_task.items()}
+            measured = {student: pair.measures[split] for student, pair in of_task.items()}
             row = {"task": task, "split": marked_name(first, split)}
-            row["T acc/ECE"] = _accuracy_and_ece(first.metrics[split], "teacher")
+            row["T acc/ECE"] = _accuracy_and_ece(first.measures[split], "teacher")
             for name in students:
                 row[f"{name} acc/ECE"] = _accuracy_and_ece(measured[name], "student") if name in measured else ABSENT
             for name in students:
@@ -154,8 +160,15 @@ def decimals(value: float) -> str:
     return ABSENT if pd.isna(value) else f"{value:.4f}"
 
 
+def released(measured: dict) -> str:
+    """sigma by the released protocol, with the share of the rows that it leaves out."""
+    if pd.isna(measured["sigma_released"]):
+        return ABSENT
+    return f"{measured['sigma_released']:.4f} ({percent(measured['released_left_out'])} %)"
+
+
 def interval(measured: dict, name: str) -> str:
-    """A measure with its 95 % bootstrap interval."""
+    """A measure with its 95 % interval."""
     if pd.isna(measured[name]):
         return ABSENT
     return f"{measured[name]:.4f} [{measured[f'{name}_low']:.4f}, {measured[f'{name}_high']:.4f}]"
@@ -166,7 +179,7 @@ def renderings(pairs: Sequence[Pair]) -> dict[str, str]:
     paper = table2(pairs)
     return {
         "table.csv": verdict_table(pairs).to_csv(index=False),
-        "table.md": f"{markdown(display_table(pairs))}\n{legend(pairs)}\n",
+        "table.md": f"{markdown(display_table(pairs))}\n{' '.join(legend(pairs))}\n",
         "table2.csv": paper.to_csv(index=False),
         "table2.md": f"{markdown(paper)}\n{' '.join([PAPER_LEGEND, *parts(pairs)])}\n",
         "table2.tex": latex(paper),

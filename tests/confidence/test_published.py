@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from confidistill.confidence.certificate import measure
-from confidistill.confidence.predictions import read_pair
+from confidistill.confidence.measures import measure
+from confidistill.confidence.prediction_files import read_pair
 from tests.shared import SHARED, needs
 
 ROOT = Path(__file__).parents[2]

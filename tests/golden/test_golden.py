@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from confidistill.confidence.certificate import measure
+from confidistill.confidence.measures import measure
 from confidistill.confidence.predictions import Predictions
 from confidistill.distillation import losses
 from tests.golden import make, plain

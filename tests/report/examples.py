@@ -5,8 +5,9 @@ import csv
 import numpy as np
 import pandas as pd
 
-from confidistill.confidence.certificate import judge, measure
-from confidistill.confidence.predictions import Predictions, from_logits, read_pair
+from confidistill.confidence.measures import evaluate
+from confidistill.confidence.prediction_files import read_pair
+from confidistill.confidence.predictions import Predictions, from_logits
 from confidistill.report.pair import Pair
 from tests.shared import SHARED
 
@@ -59,7 +60,9 @@ def make_pair(
     protocol: str,
     kappa: float,
 ) -> Pair:
-    """A pair with its metrics measured and judged."""
-    metrics: dict = {split: measure(*models, seed=0, resamples=50) for split, models in predictions.items()}
-    metrics |= {"protocol": protocol, "kappa": kappa, "holds": judge(metrics["train"], protocol, kappa)}
-    return Pair(task, student, metrics, predictions, texts, label_names)
+    """A pair measured and judged."""
+    evaluated = {
+        split: evaluate(*models, protocol=protocol, kappa=kappa, resamples=50) for split, models in predictions.items()
+    }
+    measures = {split: evaluation.measures for split, evaluation in evaluated.items()} | evaluated["train"].judged
+    return Pair(task, student, measures, predictions, texts, label_names)

@@ -59,7 +59,7 @@ def test_reliability_counts_every_example_and_averages_to_the_accuracy(pair: Pai
         bins = table[table["model"] == model]
         assert bins["examples"].sum() == 300
         accuracy = (bins["accuracy"] * bins["examples"]).sum() / 300
-        assert accuracy == pytest.approx(pair.metrics["dev"][f"accuracy_{model}"])
+        assert accuracy == pytest.approx(pair.measures["dev"][f"accuracy_{model}"])
         assert bins["confidence"].between(0.5, 1).all()
 
 
@@ -67,7 +67,7 @@ def test_scatter_is_a_seeded_sample_that_tells_agreement(pair: Pair) -> None:
     everything = curves.scatter(pair, "dev")
     assert len(everything) == 300
     share = (everything["classes"] == "agree").mean()
-    assert share == pytest.approx(pair.metrics["dev"]["agreement"])
+    assert share == pytest.approx(pair.measures["dev"]["agreement"])
     some = curves.scatter(pair, "dev", limit=40, seed=3)
     assert len(some) == 40 and some.equals(curves.scatter(pair, "dev", limit=40, seed=3))
     assert not some.equals(curves.scatter(pair, "dev", limit=40, seed=4))

@@ -44,7 +44,7 @@ def test_the_difference_panel_names_sigma_and_kappa_of_the_protocol_that_judges(
     for protocol, measure in (("definition", "sigma"), ("released", "sigma_released")):
         pair = synthetic_pair(protocol=protocol, kappa=0.07)
         svg = figures.rendered(figures.panel(pair, "train", "difference"), "svg").decode()
-        assert f"±σ {pair.metrics['train'][measure]:.4f}" in " ".join(svg.split())
+        assert f"±σ {pair.measures['train'][measure]:.4f}" in " ".join(svg.split())
         assert "±κ 0.07" in " ".join(svg.split())
 
 

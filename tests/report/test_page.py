@@ -76,7 +76,7 @@ def test_hostile_text_is_text(html: str) -> None:
 
 def test_hostile_names_settings_and_versions_are_text() -> None:
     pair = synthetic_pair(task=HOSTILE, student=HOSTILE)
-    hostile = Pair(pair.task, pair.student, pair.metrics, pair.predictions, pair.texts, [HOSTILE, HOSTILE])
+    hostile = Pair(pair.task, pair.student, pair.measures, pair.predictions, pair.texts, [HOSTILE, HOSTILE])
     html = page([hostile], {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
     assert "<script" not in html
     assert Outline(html).open == []
@@ -84,19 +84,29 @@ def test_hostile_names_settings_and_versions_are_text() -> None:
 
 def test_the_page_says_verdict_sigma_kappa_settings_and_versions(html: str) -> None:
     holding, failing = synthetic_pair(student="S_3L", noise=0.02), synthetic_pair()
-    assert holding.holds() and not failing.holds()
+    assert (holding.verdict(), failing.verdict()) == ("holds", "fails")
     assert "<strong>1 of 2</strong>" in html
     for pair in (holding, failing):
         for split in ("train", "dev"):
             for name in ("sigma", "sigma_low", "sigma_high", "sigma_released"):
-                assert f"{pair.metrics[split][name]:.4f}" in html
+                assert f"{pair.measures[split][name]:.4f}" in html
     assert html.count('class="verdict holds"') == html.count('class="verdict fails"') == 2
     assert "max_length: 64" in html and "numpy 2.4.0" in html
 
 
+def test_what_holds_for_nothing_is_not_called_preserved() -> None:
+    pair = synthetic_pair(student="S_3L", noise=0.02)
+    pair.measures["train"]["accuracy_student"] = pair.measures["train"]["majority"]
+    html = page([pair], SETTINGS, VERSIONS)
+    opening = html[html.index('class="lede"') :].split("</p>")[0]
+    assert "<strong>0 of 1</strong>" in opening and "Not meaningful, since a model" in opening
+    assert "Not meaningful: the student does not beat the majority class" in html
+    assert 'class="verdict not-meaningful"' in html and 'class="verdict holds"' not in html
+
+
 def test_every_measure_has_its_place() -> None:
     shown = {*OTHER_MEASURES, *MEASURES, *EXTRA_MEASURES}
-    assert set(synthetic_pair().metrics["train"]) <= shown
+    assert set(synthetic_pair().measures["train"]) <= shown
 
 
 def test_the_largest_differences_are_the_largest() -> None:

@@ -19,11 +19,13 @@ def test_sigma_is_the_root_mean_square_or_the_deviation_of_the_difference() -> N
         assert low < pair.sigma("train") < high
 
 
-def test_the_verdict_is_the_one_recorded_for_train_and_computed_elsewhere() -> None:
+def test_every_split_has_a_verdict_by_the_pair_s_kappa() -> None:
     pair = synthetic_pair(noise=0.6, kappa=0.05)
-    assert not pair.holds() and not pair.holds("dev")
-    lenient = Pair(**{**vars(pair), "metrics": {**pair.metrics, "kappa": 0.5}})
-    assert lenient.holds("dev") and not lenient.holds()
+    assert pair.verdict() == pair.measures["verdict"] == pair.verdict("dev") == "fails"
+    lenient = Pair(**{**vars(pair), "measures": {**pair.measures, "kappa": 0.5}})
+    assert lenient.verdict() == lenient.verdict("dev") == "holds"
+    near = Pair(**{**vars(pair), "measures": {**pair.measures, "kappa": pair.sigma("dev")}})
+    assert near.verdict("dev") == "open"
 
 
 def test_train_comes_first_whatever_the_order_of_the_predictions() -> None:

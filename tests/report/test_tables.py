@@ -24,7 +24,7 @@ def test_the_verdict_table_holds_the_metrics_and_the_verdict() -> None:
     assert table[["task", "student", "split"]].to_numpy().tolist() == [
         [pair.task, pair.student, split] for pair in PAIRS for split in ("Tr", "dev")
     ]
-    assert table["sigma"].tolist() == [pair.metrics[split]["sigma"] for pair in PAIRS for split in ("train", "dev")]
+    assert table["sigma"].tolist() == [pair.measures[split]["sigma"] for pair in PAIRS for split in ("train", "dev")]
     assert table["verdict"].tolist() == ["holds", "holds", "fails", "fails", "fails", "fails"]
     assert (table["verdict"] == table["sigma"].le(0.05).map({True: "holds", False: "fails"})).all()
 
@@ -37,7 +37,7 @@ def test_csv_keeps_every_digit() -> None:
 
 def test_the_terminal_table_is_aligned_readable_and_names_a_pair_once() -> None:
     lines = tables.terminal_table(PAIRS).splitlines()
-    assert len(lines) == 2 + 6 + 1
+    assert len(lines) == 2 + 6 + 2
     assert max(map(len, lines)) <= 120
     assert lines[2].split()[:3] == ["movies", "S_3L", "Tr"]
     assert lines[3].split()[0] == "dev" and lines[3].endswith("(holds)")
@@ -50,7 +50,7 @@ def test_the_terminal_table_is_aligned_readable_and_names_a_pair_once() -> None:
         "fails",
         "(fails)",
     ]
-    assert "σ definition ≤ κ = 0.05 on Tr" in lines[-1]
+    assert "σ definition ≤ κ = 0.05 on Tr" in " ".join(lines[8:])
 
 
 def test_table2_has_a_column_a_student_and_a_dash_where_one_was_not_run() -> None:
@@ -66,8 +66,8 @@ def test_table2_has_a_column_a_student_and_a_dash_where_one_was_not_run() -> Non
     ]
     assert len(table) == 4
     assert table.loc[2, "S_2L acc/ECE"] == table.loc[2, "σ S_2L"] == "–"
-    assert table.loc[0, "σ S_2L"] == f"{PAIRS[1].metrics['train']['sigma_released']:.4f}"
-    assert tables.table2(PAIRS, "definition").loc[0, "σ S_2L"] == f"{PAIRS[1].metrics['train']['sigma']:.4f}"
+    assert table.loc[0, "σ S_2L"] == f"{PAIRS[1].measures['train']['sigma_released']:.4f}"
+    assert tables.table2(PAIRS, "definition").loc[0, "σ S_2L"] == f"{PAIRS[1].measures['train']['sigma']:.4f}"
 
 
 def test_markdown_and_latex_escape_and_hold_every_cell() -> None:
@@ -82,18 +82,32 @@ def test_f1_and_mcc_are_columns_only_where_a_task_is_judged_by_them() -> None:
     plain, judged = synthetic_pair("movies"), synthetic_pair("products")
     for name in tables.EXTRA_MEASURES:
         for split in ("train", "dev"):
-            plain.metrics[split].pop(name, None)
+            plain.measures[split].pop(name, None)
     assert not set(tables.EXTRA_MEASURES) & set(tables.verdict_table([plain]).columns)
     table = tables.verdict_table([plain, judged])
     assert table["mcc_student"].isna().tolist() == [True, True, False, False]
-    assert table["f1_teacher"].iloc[2] == judged.metrics["train"]["f1_teacher"]
+    assert table["f1_teacher"].iloc[2] == judged.measures["train"]["f1_teacher"]
 
 
 def test_a_measure_without_examples_is_a_dash() -> None:
     pair = synthetic_pair()
-    for name in ("sigma_released", "sigma_released_low", "sigma_released_high"):
-        pair.metrics["train"][name] = float("nan")
-    assert tables.display_table([pair]).loc[0, "σ released [95 %]"] == "–"
+    pair.measures["train"]["sigma_released"] = float("nan")
+    assert tables.display_table([pair]).loc[0, "σ released (left out)"] == "–"
+
+
+def test_released_is_shown_with_what_it_leaves_out() -> None:
+    pair = synthetic_pair()
+    measured = pair.measures["dev"]
+    shown = f"{measured['sigma_released']:.4f} ({100 * measured['released_left_out']:.1f} %)"
+    assert tables.display_table([pair]).loc[1, "σ released (left out)"] == shown
+
+
+def test_a_verdict_that_is_none_is_explained() -> None:
+    nothing_learnt = synthetic_pair()
+    nothing_learnt.measures["train"]["accuracy_student"] = nothing_learnt.measures["train"]["majority"]
+    assert tables.display_table([nothing_learnt])["verdict"].tolist() == ["not meaningful", "(fails)"]
+    assert "not meaningful: too few rows, or a model that does not beat" in " ".join(tables.legend([nothing_learnt]))
+    assert "not meaningful" not in " ".join(tables.legend(PAIRS))
 
 
 @needs("published")

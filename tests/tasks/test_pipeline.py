@@ -36,6 +36,7 @@ def test_every_output_is_where_the_contract_says(project):
         "models/student/varied/S_2L/model.safetensors",
         "models/student/varied/S_2L/README.md",
         "results/plain/S_2L/metrics.json",
+        "results/plain/S_2L/measures.json",
         "results/plain/S_2L/predictions/teacher-train.csv",
         "results/plain/S_2L/predictions/student-dev.csv",
         "results/plots/plain-S_2L/densities.csv",
@@ -58,18 +59,24 @@ def test_the_counter_names_every_stage_once(project):
 
 def test_metrics_hold_the_keys_of_the_contract(project):
     metrics = tiny.metrics(project, "plain", "S_2L")
-    assert set(metrics) == {"train", "dev", "holds", "protocol", "kappa"}
+    measures = json.loads((project / "results/plain/S_2L/measures.json").read_text())
+    assert set(metrics) == set(measures) == {"train", "dev", "holds", "verdict", "protocol", "kappa"}
+    headline = {"sigma", "sigma_low", "sigma_high", "accuracy_teacher", "accuracy_student", "agreement"}
+    for split in ("train", "dev"):
+        assert set(metrics[split]) == headline
+        assert all(metrics[split][name] == measures[split][name] for name in headline)
     contract = {
         "accuracy_teacher", "accuracy_student", "ece_teacher", "ece_student", "ece_top_label_teacher",
         "ece_top_label_student", "sigma", "sigma_released", "sigma_max_confidence", "sigma_low", "sigma_high",
-        "agreement", "predictive_kl", "bound_paper", "bound_tight", "bound_pinsker", "examples",
+        "sigma_upper", "sigma_upper_bernstein", "sigma_upper_hoeffding", "sigma_flips", "sigma_drift", "slope",
+        "teacher_confidence", "agreement", "predictive_kl", "bound_paper", "bound_tight", "bound_pinsker", "examples",
     }  # fmt: skip
-    assert contract <= set(metrics["train"])
-    assert metrics["train"]["examples"] == 96
-    assert metrics["dev"]["examples"] == 40
-    assert metrics["holds"] == (metrics["train"]["sigma"] <= metrics["kappa"])
-    assert 0 < metrics["train"]["sigma"] <= metrics["train"]["bound_pinsker"]
-    assert metrics["train"]["accuracy_teacher"] > 0.8  # the task is learnable, so the teacher has learnt it
+    assert contract <= set(measures["train"])
+    assert measures["train"]["examples"] == 96
+    assert measures["dev"]["examples"] == 40
+    assert measures["holds"] == (measures["train"]["sigma"] <= measures["kappa"])
+    assert 0 < measures["train"]["sigma"] <= measures["train"]["bound_pinsker"]
+    assert measures["train"]["accuracy_teacher"] > 0.8  # the task is learnable, so the teacher has learnt it
 
 
 def test_the_check_command_agrees_with_the_pipeline(project):
@@ -80,7 +87,7 @@ def test_the_check_command_agrees_with_the_pipeline(project):
     )  # fmt: skip
     checked = json.loads((project / "check.json").read_text())
     measured = tiny.metrics(project, "plain", "S_2L")["train"]
-    assert json.dumps(checked).count(f"{measured['sigma']:.6f}"[:8]) > 0
+    assert {name: checked[name] for name in measured} == pytest.approx(measured)
 
 
 def test_a_second_run_runs_no_stage(project):
