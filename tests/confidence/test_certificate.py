@@ -1,7 +1,6 @@
 """The bounds on the population sigma: their published figures, their coverage by simulation, their limits."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ from confidistill.confidence.certificate import (
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.prediction_files import read_pair
 from tests.confidence.arrays import problems
+from tests.shared import SHARED, needs
 
-PUBLISHED = Path(__file__).parents[2].parent / "shared" / "published"
+PUBLISHED = SHARED / "published"
 UPPER = (betting_upper, bernstein_upper, hoeffding_upper)
 
 # Populations of |delta| and their shares: sigma is sqrt(sum share * delta^2).
@@ -103,7 +103,7 @@ def test_the_betting_bound_row_by_row():
     assert richest(bound + 1e-9) >= 20 > richest(bound - 1e-6)
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs ../shared: the published predictions")
+@needs("published")
 @pytest.mark.parametrize(
     ("task", "split", "hoeffding", "bernstein", "betting"),
     [
