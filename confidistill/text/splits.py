@@ -39,6 +39,29 @@ def split(table: pd.DataFrame, *, train: int | None, dev: int, seed: int, name: 
     return {part: unique.iloc[np.sort(rows)].reset_index(drop=True) for part, rows in chosen.items()}
 
 
+def hold_out(table: pd.DataFrame, *, share: float, seed: int, name: str) -> dict[str, pd.DataFrame]:
+    """Draw `share` of each class's texts for dev, seeded, and leave the rest to train; every row is in one of both.
+
+    Rows of the same text, or pair of texts (up to case and spaces), stay together, with the class of the first.
+
+    Raises:
+        UserError: there are too few rows for one to be drawn; `name` tells of what.
+    """
+    texts = normalised(table["text"])
+    if "text_pair" in table:
+        texts = texts + "\t" + normalised(table["text_pair"])
+    distinct = table["label"].groupby(texts, sort=False).first()
+    random = np.random.default_rng(seed)
+    drawn: list[str] = []
+    for _, same in distinct.groupby(distinct):
+        count = min(round(share * len(same)), len(same) - 1)  # train keeps every class
+        drawn += random.permutation(same.index.to_numpy())[:count].tolist()
+    if not drawn:
+        raise UserError(f"{name}: too few rows to draw {share:g} of them for dev: give a dev table, or a larger share")
+    dev = texts.isin(drawn)
+    return {"train": table[~dev].reset_index(drop=True), "dev": table[dev].reset_index(drop=True)}
+
+
 def write_task(
     splits: Mapping[str, pd.DataFrame],
     output: Path,

@@ -21,17 +21,17 @@ def read_table(path: Path, *, text: str, text_pair: str | None, label: str | Non
 
     Raises:
         UserError: the file is missing, empty, not UTF-8 or of an unknown kind, a row has too few or too many fields, a
-            column is missing, a text or label is missing; line or row is named.
+            column is missing or asked for twice, a text or label is missing or has a NUL byte; line or row is named.
     """
     path = Path(path)
+    wanted = {name: column for name, column in (("text", text), ("text_pair", text_pair), ("label", label)) if column}
+    if len(set(wanted.values())) < len(wanted):
+        raise UserError(f"{path}: {', '.join(wanted)} must be columns of their own, not {', '.join(wanted.values())}")
     table = _read(path)
     if not len(table):
         raise UserError(f"{path}: empty: it has no row")
-    wanted = {"text": text, "text_pair": text_pair, "label": label}
     columns = {}
     for name, column in wanted.items():
-        if column is None:
-            continue
         if column not in table:
             raise UserError(f"{path}: no column {column!r}: it has {', '.join(map(str, table.columns))}")
         values = table[column]
@@ -39,7 +39,41 @@ def read_table(path: Path, *, text: str, text_pair: str | None, label: str | Non
         if empty.any():
             raise UserError(f"{_place(path, empty)}, column {column!r}: empty: fill it or remove the row")
         columns[name] = values.astype(str)
+        nul = columns[name].str.contains("\0", regex=False)
+        if nul.any():
+            raise UserError(f"{_place(path, nul)}, column {column!r}: has a NUL byte: remove it, or the row")
     return pd.DataFrame(columns)
+
+
+def rows_at_most(path: Path) -> int:
+    """The lines of a table's file but for a header, or the rows of a Parquet file: no fewer than its rows.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.suffix == PARQUET:
+        return len(_read_parquet(path))
+    with path.open("rb") as file:
+        return sum(1 for _ in file) - (path.suffix != ".jsonl")
+
+
+def check_classes(labels: pd.Series, path: Path) -> list[str]:
+    """The classes of a training table, sorted; `labels` as `read_table` gives them.
+
+    Raises:
+        UserError: there is one class only, or one with a single row, which is as good as always a slip.
+    """
+    counts = labels.value_counts()
+    if len(counts) < 2:
+        raise UserError(f"{path}: a single class, {labels.iloc[0]!r}: a classifier needs at least two")
+    if counts.min() < 2:
+        row = labels == counts.idxmin()
+        raise UserError(
+            f"{_place(path, row)}: the only row of class {counts.idxmin()!r}: correct it, remove it or add rows"
+        )
+    return sorted(counts.index)
 
 
 def encode_labels(table: pd.DataFrame, label_names: Sequence[str], path: Path) -> pd.DataFrame:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from tasks.params import load
-from tasks.plan import V100, Shape, plan
+from tasks.params import Params, load
+from tasks.plan import V100, Plan, Shape, figures
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 BERT_BASE, S_6L, S_4L = Shape(12, 768, 3072), Shape(6, 768, 3072), Shape(4, 312, 1200)
@@ -25,7 +26,7 @@ def test_logged_throughputs_are_met(student: Shape, logged: float) -> None:
 
 def test_paper_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # nothing is fetched yet
-    costs = {cost.stage: cost for cost in plan(load(PROFILES / "paper.yaml"))}
+    costs = {cost.stage: cost for cost in Plan(load(PROFILES / "paper.yaml")).costs}
     rte = costs["distill_intermediate@RTE-S_6L"]
     assert rte.examples == 2490 * 62 * 3
     assert rte.hours * 60 == pytest.approx(37 * 154_380 / 144_076, rel=0.1)  # the authors: 37 min for 144,076 rows
@@ -46,4 +47,38 @@ def test_paper_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_quickstart_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     params = load(PROFILES / "quickstart.yaml")
-    assert 0 < sum(cost.hours for cost in plan(params)) < 0.2
+    assert 0 < sum(cost.hours for cost in Plan(params).costs) < 0.2
+
+
+def test_what_is_not_known_before_it_is_fetched_is_assumed_and_said(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = YAML(typ="safe").load(PROFILES / "quickstart.yaml")
+    content["tasks"]["movies"]["data"]["train"] = None
+    content["sources"]["minilm"]["name"] = "another-model"
+    content["general"]["sequences"] = None
+    made = Plan(Params.model_validate(content))
+    assert list(dict.fromkeys(made.assumed)) == [
+        "minilm is of the size of BERT-base",
+        "movies has 10,000 rows",
+        "vader has 10,000,000 words",
+    ]
+
+
+def test_rows_of_a_table_on_this_machine_are_counted(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("body,stars\n" + "fine,good\n" * 80 + "awful,bad\n" * 20)
+    content = YAML(typ="safe").load(PROFILES / "quickstart.yaml")
+    content["sources"]["mine"] = {"kind": "path", "path": "mine.csv", "sha256": "0" * 64}
+    data = {"format": "table", "source": "mine", "train": "mine.csv", "dev": {"share": 0.2, "seed": 1}}
+    task = content["tasks"]["movies"] | {"data": data | {"text": "body", "text_pair": None, "label": "stars"}}
+    content |= {"tasks": {"movies": task}, "augment": {}}
+    costs = {cost.stage: cost for cost in Plan(Params.model_validate(content)).costs}
+    assert costs["finetune_teacher@movies"].examples == 80 * 2
+    assert costs["evaluate@movies-S_3L"].examples == 100
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0006591, "0.000659"), (1.0, "1.00"), (12.34, "12.3"), (123456.7, "123,457"), (0, "0.00")]
+)
+def test_small_figures_keep_their_digits(value: float, text: str) -> None:
+    assert figures(value) == text

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from confidistill.errors import UserError
 from confidistill.text.dataset import TaskData, prepare
 from confidistill.text.snippets import read_snippets
+from confidistill.text.splits import hold_out
 from tests.shared import SHARED, needs
 
 GLUE = SHARED / "glue"
@@ -112,19 +113,24 @@ OWN = {"format": "table", "train": "train.csv", "dev": "dev.csv", "text": "body"
 
 
 def test_own_tables_share_their_labels(tmp_path):
-    (tmp_path / "train.csv").write_text("body,stars\nfine,three\ngreat,two\nawful,one\n")
+    (tmp_path / "train.csv").write_text("body,stars\n" + 2 * "fine,three\ngreat,two\nawful,one\n")
     (tmp_path / "dev.csv").write_text("body,stars\nso so,one\n")
     prepare(data(**OWN), tmp_path, tmp_path / "own")
     assert manifest(tmp_path / "own")["label_names"] == ["one", "three", "two"]
-    assert pd.read_parquet(tmp_path / "own" / "train.parquet")["label"].tolist() == [1, 2, 0]
+    assert pd.read_parquet(tmp_path / "own" / "train.parquet")["label"].tolist() == 2 * [1, 2, 0]
     assert pd.read_parquet(tmp_path / "own" / "dev.parquet")["label"].tolist() == [0]
 
 
 @pytest.mark.parametrize(
     ("train", "dev", "message"),
     [
+        ("fine,a\n\n\nbad,b\nso,a\n", "so,a\n", "train.csv: line 5: the only row of class 'b'"),
         ("fine,good\n", "so so,good\n", "train.csv: a single class, 'good': a classifier needs at least two"),
-        ("fine,good\nawful,bad\n", "so so,mixed\n", "dev.csv: line 2: unknown label 'mixed': the labels are bad, good"),
+        (
+            2 * "fine,good\nawful,bad\n",
+            "so so,mixed\n",
+            "dev.csv: line 2: unknown label 'mixed': the labels are bad, good",
+        ),
     ],
 )
 def test_own_tables_that_cannot_be_classified(tmp_path, train, dev, message):
@@ -133,3 +139,25 @@ def test_own_tables_that_cannot_be_classified(tmp_path, train, dev, message):
     with pytest.raises(UserError, match=message):
         prepare(data(**OWN), tmp_path, tmp_path / "own")
     assert not (tmp_path / "own").exists()
+
+
+def test_a_table_is_split_class_by_class_and_no_text_is_in_both(tmp_path):
+    rows = [f"text {index},{'abc'[min(index % 10, 2)]}" for index in range(100)]
+    (tmp_path / "mine.csv").write_text("\n".join(["body,stars", *rows, "Text  7,c", "text 7,c"]) + "\n")
+    own = data(**OWN | {"train": "mine.csv", "dev": {"share": 0.2, "seed": 1}})
+    for folder in ("first", "second"):
+        prepare(own, tmp_path / "mine.csv", tmp_path / folder)
+    assert (tmp_path / "first" / "dev.parquet").read_bytes() == (tmp_path / "second" / "dev.parquet").read_bytes()
+    train, dev = (pd.read_parquet(tmp_path / "first" / f"{name}.parquet") for name in ("train", "dev"))
+    assert len(train) + len(dev) == 102
+    assert dev.drop_duplicates("text")["label"].value_counts().sort_index().tolist()[:2] == [2, 2]
+    assert not set(train["text"].str.lower().str.split().str.join(" ")) & set(dev["text"].str.lower())
+
+
+def test_pairs_of_one_sentence_may_fall_apart_but_no_pair_is_in_both():
+    table = pd.DataFrame({"text": ["same"] * 50, "text_pair": [f"{i % 25}" for i in range(50)], "label": [0, 1] * 25})
+    held = hold_out(table, share=0.5, seed=3, name="x")
+    assert sum(map(len, held.values())) == 50
+    assert not set(held["train"]["text_pair"]) & set(held["dev"]["text_pair"])
+    with pytest.raises(UserError, match=r"x: too few rows to draw 0.1 of them for dev"):
+        hold_out(table[:4], share=0.1, seed=3, name="x")

@@ -114,3 +114,12 @@ def test_an_unknown_label_is_named_with_its_line(tmp_path):
     path.write_text(path.read_text().replace('lines",no', 'lines",maybe'))
     with pytest.raises(UserError, match=r"train.csv: line 5: unknown label 'maybe': the labels are no, yes"):
         encode_labels(read(path), ["no", "yes"], path)
+
+
+def test_a_nul_byte_and_a_column_asked_for_twice_are_refused(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("body,stars\nfine,good\naw\0ful,bad\n")
+    with pytest.raises(UserError, match=r"mine\.csv: line 3, column 'body': has a NUL byte"):
+        read_table(path, text="body", text_pair=None, label="stars")
+    with pytest.raises(UserError, match="text, text_pair, label must be columns of their own, not body, body, stars"):
+        read_table(path, text="body", text_pair="body", label="stars")
