@@ -23,7 +23,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from confidistill.errors import UserError, exits_cleanly
 from flows import artifacts, dag, here, processes, remote, server
 from flows.schedule import Schedule
-from flows.stage import UNCHANGED, StageError, reproduce
+from flows.stage import RESTORED, UNCHANGED, StageError, reproduce
 
 WORKERS = 2
 PATIENCE = 60
@@ -43,11 +43,11 @@ def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | No
     try:
         if pool:
             remote.run(pool, name, log, force=force, key=str(task_run.id), tags=tags)
-            force = False  # what came home is restored, not run
+            return Completed(name=RESTORED, message=f"on {pool.name}")
         outcome = reproduce(name, log, force=force, gpus=gpus)
     except (StageError, UserError, processes.StoppedError) as error:
         return Failed(message=str(error))
-    return Completed(name=outcome, message=f"on {pool.name}" if pool else outcome)
+    return Completed(name=outcome, message=outcome)
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)

@@ -4,7 +4,6 @@ Results come back through the DVC remote and its run-cache, never through Prefec
 """
 
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ from prefect.states import Cancelling, Crashed, State
 
 from confidistill.errors import UserError
 from flows import dag, processes, server
-from flows.restore import NOT_IN_RUN_CACHE
-from flows.stage import StageError, on_the_network, push_inputs
+from flows.run_cache import NO_RESULT
+from flows.stage import StageError, on_the_network, push_inputs, run_cache
 
 ATTEMPTS = 5
 POLL_SECONDS = 2.0
@@ -72,7 +71,7 @@ def find(name: str, patience: int) -> Pool:
 
 
 def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[str]) -> None:
-    """Run a stage on the pool and bring what it needs to `dvc repro` here into the local cache.
+    """Run a stage on the pool and bring its result home, into the local cache, the tree and dvc.lock.
 
     Raises:
         StageError: it failed there, or its worker was lost time and again.
@@ -88,7 +87,7 @@ def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[st
         _out.discard(sent.id)
         if state.is_completed():
             if not bring_home(name):
-                raise StageError(f"{name}: done on {pool.name}, but the DVC remote's run-cache has no result of it")
+                raise StageError(f"{name}: done on {pool.name}, but the DVC remote has no result of it")
             return
         if not state.is_crashed():
             raise StageError(f"{name} on {pool.name}: {state.name}: {state.message}")
@@ -154,12 +153,8 @@ def _declare_lost(run_id: UUID, patience: int) -> None:
 
 @on_the_network
 def bring_home(name: str) -> bool:
-    """Whether the run-cache of the DVC remote had the stage's result, which is now in the local cache."""
-    lines: list[str] = []
-    status = processes.run([sys.executable, "-m", "flows.restore", name], lines.append)
-    if status not in (0, NOT_IN_RUN_CACHE):
-        raise StageError(f"{name}: cannot fetch results from the DVC remote: {lines[-1] if lines else ''}")
-    return status == 0
+    """Whether the DVC remote had a result of the stage, which is now here."""
+    return run_cache("pull", name) != NO_RESULT
 
 
 def _git(*arguments: str) -> str:

@@ -5,6 +5,7 @@ The worker's current folder is a clone of the project that is its own; it shares
 
 import logging
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
 from flows import dag, processes, training_progress
+from flows.run_cache import NO_RESULT
 from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")
@@ -66,6 +68,19 @@ def transfer(*arguments: str) -> None:
     if processes.dvc(list(arguments), lines.append):
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         raise StageError(f"dvc {arguments[0]}: {' '.join(errors)}")
+
+
+def run_cache(direction: str, name: str) -> int:
+    """flows/run_cache.py in a process of its own: its exit status, 0 or NO_RESULT.
+
+    Raises:
+        StageError: it has failed, with the last line that it printed.
+    """
+    lines: list[str] = []
+    status = processes.run([sys.executable, "-m", "flows.run_cache", direction, name], lines.append)
+    if status not in (0, NO_RESULT):
+        raise StageError(f"{name}: cannot {direction} its result: {lines[-1] if lines else f'exit status {status}'}")
+    return status
 
 
 def _again(_task: Any, _run: Any, state: State) -> bool:
@@ -117,8 +132,8 @@ def pull_inputs(paths: list[str]) -> None:
 
 @on_the_network
 def push_results(name: str) -> None:
-    """Send a stage's outputs and its run-cache entry to the DVC remote."""
-    transfer("push", "--run-cache", name)
+    """Send all that a stage has written, and its run-cache entry, to the DVC remote."""
+    run_cache("push", name)
 
 
 @flow(name="stage", flow_run_name="{name}", persist_result=False)
