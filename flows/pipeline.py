@@ -22,8 +22,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError, exits_cleanly
 from flows import artifacts, dag, here, processes, remote, server
+from flows.logs import StageError
+from flows.owner import own_clone
 from flows.schedule import Schedule
-from flows.stage import RESTORED, UNCHANGED, StageError, reproduce
+from flows.stage import RESTORED, UNCHANGED, reproduce
 
 WORKERS = 2
 PATIENCE = 60
@@ -84,7 +86,7 @@ def pipeline(
         patience: seconds of silence of a work pool's run after which its stage is sent out again.
     """
     try:
-        with processes.own_clone("a pipeline"):
+        with own_clone("a pipeline"):
             stages = dag.read(targets or [])
             pool = remote.find(gpu_pool, patience) if gpu_pool else None
             devices, per_stage = ([], 1) if pool else here.devices(gpus)

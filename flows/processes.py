@@ -1,23 +1,16 @@
-"""Commands as processes of their own: their lines as they come, their end with ours, one owner a clone."""
+"""Commands as processes of their own: their lines as they come, their end with ours."""
 
-import fcntl
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import psutil
-
-from confidistill.errors import UserError
 from flows.forkserver import Command, Forkserver
 from tasks.dvc import search_path
 
-OWNER = Path(".dvc/tmp/flows.lock")
 GRACE_SECONDS = 10
 
 
@@ -30,7 +23,7 @@ Process = subprocess.Popen[str] | Command
 _stopping = threading.Event()
 _running: set[Process] = set()
 _forkserver = Forkserver()
-_owner_descriptors: set[int] = set()
+_inherited: set[int] = set()
 _guard = threading.Lock()
 
 
@@ -54,7 +47,7 @@ def run(command: list[str], log: Callable[[str], None]) -> int:
             errors="replace",
             env=_environment(),
             start_new_session=True,
-            pass_fds=tuple(_owner_descriptors),
+            pass_fds=tuple(_inherited),
         )
 
     return _follow(start, log)
@@ -65,7 +58,7 @@ def dvc(arguments: list[str], log: Callable[[str], None], environment: dict[str,
 
     def start() -> Process:
         return _forkserver.start(
-            ["--wait-for-lock", *arguments], _environment() | (environment or {}), tuple(_owner_descriptors)
+            ["--wait-for-lock", *arguments], _environment() | (environment or {}), tuple(_inherited)
         )
 
     return _follow(start, log)
@@ -112,52 +105,14 @@ def stop_all() -> None:
 
 
 @contextmanager
-def own_clone(what: str) -> Iterator[None]:
-    """Be the only pipeline or stage run in this clone.
-
-    The lock passes to the processes `run` starts: where this one was killed and left such a process, the next
-    owner waits for its end, and then finds its stage done.
-
-    Raises:
-        UserError: another one that is alive owns the clone.
-    """
+def inherited(descriptor: int) -> Iterator[None]:
+    """Processes may be started in the block; they hold a descriptor of ours open until their end."""
     _stopping.clear()
-    OWNER.parent.mkdir(parents=True, exist_ok=True)
-    with OWNER.open("a+") as file:
-        if not _try_lock(file.fileno()):
-            file.seek(0)
-            owner = file.read().strip()
-            if _is_alive(owner.rpartition(" ")[2]):
-                raise UserError(f"{owner} is at work in this clone: wait for its end, or use a clone of its own")
-            print(
-                "waiting for the stage that a killed run left at work in this clone",
-                file=sys.stderr,
-                flush=True,
-            )
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"{what}, process {os.getpid()}\n")
-        file.flush()
-        _owner_descriptors.add(file.fileno())
-        try:
-            yield
-        finally:
-            _owner_descriptors.discard(file.fileno())
-
-
-def _try_lock(descriptor: int) -> bool:
+    _inherited.add(descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
-    except (ValueError, psutil.NoSuchProcess):
-        return False
+        yield
+    finally:
+        _inherited.discard(descriptor)
 
 
 def _environment() -> dict[str, str]:

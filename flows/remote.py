@@ -26,8 +26,9 @@ from prefect.states import Cancelling, Crashed, State
 
 from confidistill.errors import UserError
 from flows import dag, processes, server
+from flows.logs import StageError
 from flows.run_cache import NO_RESULT
-from flows.stage import StageError, on_the_network, push_inputs, run_cache
+from flows.stage import on_the_network, push_inputs, run_cache
 
 ATTEMPTS = 5
 POLL_SECONDS = 2.0
@@ -52,7 +53,8 @@ def find(name: str, patience: int) -> Pool:
     """The work pool of that name, ready to take stages of the current revision.
 
     Raises:
-        UserError: it has no deployment of the `stage` flow; the tree has changes that a worker would not see.
+        UserError: it has no deployment of the `stage` flow; the tree has changes that a worker would not see, or
+            origin has not got the revision.
     """
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{dag.LOCK}").splitlines()
     if changes:
@@ -60,6 +62,8 @@ def find(name: str, patience: int) -> Pool:
             f"a work pool runs a committed revision, and {changes[0][3:]} has changes"
             f"{f' (and {len(changes) - 1} more)' if len(changes) > 1 else ''}: commit and push them"
         )
+    revision = _git("rev-parse", "HEAD").strip()
+    _check_pushed(revision)
     with get_client(sync_client=True) as client:
         deployments = client.read_deployments(
             flow_filter=FlowFilter(name=FlowFilterName(any_=["stage"])),
@@ -67,7 +71,20 @@ def find(name: str, patience: int) -> Pool:
         )
     if not deployments:
         raise UserError(f"no deployment of the flow 'stage' is on a work pool called {name!r}: see docs/clusters.md")
-    return Pool(name, deployments[0].id, _git("rev-parse", "HEAD").strip(), patience)
+    return Pool(name, deployments[0].id, revision, patience)
+
+
+def _check_pushed(revision: str) -> None:
+    """Refuse a revision that no branch of origin has: workers could not fetch it."""
+    found = ["branch", "--remotes", "--list", "origin/*", "--contains", revision]
+    if _git(*found):
+        return
+    fetch = subprocess.run(["git", "fetch", "--quiet", "origin"], capture_output=True, text=True)
+    if fetch.returncode:
+        why = fetch.stderr.partition("\n")[0]
+        raise UserError(f"workers get revision {revision[:12]} from origin, which does not say that it has it: {why}")
+    if not _git(*found):
+        raise UserError(f"workers get revision {revision[:12]} from origin, which has not got it: `git push` it first")
 
 
 def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[str]) -> None:

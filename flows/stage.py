@@ -20,6 +20,8 @@ from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
 from flows import dag, processes, training_progress
+from flows.logs import StageError
+from flows.owner import own_clone
 from flows.run_cache import NO_RESULT
 from tasks.dvc import CHATTER
 
@@ -28,10 +30,6 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 RETRY_DELAYS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 64.0]
 BEATS_PER_PATIENCE = 6
 RAN, RESTORED, UNCHANGED = "Completed", "Restored", "Up to date"
-
-
-class StageError(Exception):
-    """A stage's command, or a transfer of its files, has failed; the message is one line."""
 
 
 def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | None = None) -> str:
@@ -112,13 +110,20 @@ def push_inputs(paths: list[str]) -> None:
 
 @on_the_network
 def fetch_revision(revision: str) -> None:
-    """Check out a revision, from origin where this clone has not got it yet."""
-    commit = f"{revision}^{{commit}}"
-    if _git("cat-file", "-e", commit):
-        if _git("fetch", "--quiet", "origin"):
-            raise StageError("git fetch origin has failed")
-        if _git("cat-file", "-e", commit):
-            raise UserError(f"origin has no revision {revision}: `git push` it before it can run on a work pool")
+    """Ask origin for a revision that this clone has not got yet."""
+    if not _has(revision) and _git("fetch", "--quiet", "origin"):
+        raise StageError("git fetch origin has failed")
+
+
+def check_out(revision: str) -> None:
+    """Make this clone's tree that of a revision, whatever it was.
+
+    Raises:
+        UserError: this clone has no such revision.
+        StageError: git refuses.
+    """
+    if not _has(revision):
+        raise UserError(f"origin has no revision {revision}: `git push` it before it can run on a work pool")
     if _git("checkout", "--quiet", "--force", "--detach", revision):
         raise StageError(f"git checkout {revision} has failed")
 
@@ -151,8 +156,9 @@ def stage(name: str, revision: str, lock: str, force: bool = False, patience: in
     try:
         if not REVISION.fullmatch(revision):
             raise UserError(f"{revision!r} is no commit: 40 hexadecimal digits are")
-        with processes.own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
+        with own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
             fetch_revision(revision)
+            check_out(revision)
             dag.write_lock(lock)
             if name not in dag.names():
                 raise UserError(f"refused: dvc.yaml of {revision} defines no stage {name!r}")
@@ -200,6 +206,10 @@ def _signs_of_life(name: str, patience: int) -> Iterator[Any]:
         thread.join()
     with suppress(Exception):
         update_progress_artifact(artifact, 100.0, f"{name}: done")
+
+
+def _has(revision: str) -> bool:
+    return _git("cat-file", "-e", f"{revision}^{{commit}}") == 0
 
 
 def _git(*arguments: str) -> int:

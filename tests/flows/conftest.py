@@ -72,10 +72,22 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def deploy(self, root: Path) -> None:
+        """The two work pools and the two deployments, as docs/clusters.md says."""
+        for pool in ("cpu", "gpu"):
+            self.prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+        self.prefect("deploy", "--all", cwd=root)
+
     def flow_run(self, name: str) -> Any:
         """The last flow run of that name."""
-        found = self._ask("flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"})
-        return found[0]
+        return self.flow_runs(name)[0]
+
+    def flow_runs(self, name: str) -> list[Any]:
+        """The flow runs of that name, the last one first."""
+        found: list[Any] = self._ask(
+            "flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"}
+        )
+        return found
 
     def task_runs(self, flow_run: str) -> dict[str, Any]:
         """The task runs of a flow run, by name."""
@@ -138,6 +150,11 @@ class Worker:
                 stdout=log,
                 stderr=log,
             )
+
+    def busy(self) -> bool:
+        """Whether the process of a flow run is at work."""
+        assert self._process
+        return bool(psutil.Process(self._process.pid).children())
 
     def kill(self) -> None:
         """kill -9, as when the machine is gone: the worker, its flow runs, their stages."""

@@ -77,7 +77,7 @@ def test_a_failing_stage(toy: Toy, server: Server) -> None:
         "distil@a-x",
         "distil@a-y",
     }
-    run = server.flow_run(_run_name(toy))
+    run = server.flow_run(toy.run_name())
     assert run["state"]["type"] == "FAILED"
     assert "failed: train@b" in run["state"]["message"]
     states = {name: task_run["state_name"] for name, task_run in server.task_runs(run["id"]).items()}
@@ -96,7 +96,7 @@ def test_what_the_ui_shows(toy: Toy, server: Server) -> None:
     (toy.root / "results/report.html").write_text("<p>a report")
     done = toy.pipeline(**server.environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    run = server.flow_run(_run_name(toy))
+    run = server.flow_run(toy.run_name())
     assert run["state"]["message"] == "9 stages: 9 run"
     artifacts = server.artifacts(run["id"])
     assert artifacts["progress"]["data"] == 100.0
@@ -136,16 +136,18 @@ def test_one_pipeline_a_clone_and_what_a_killed_one_leaves(toy: Toy, server: Ser
     assert f"error: {owner} is at work in this clone: wait for its end" in second.stderr
     first.kill()
     first.wait()
+    _, killed = server.flow_runs(toy.run_name())
+    assert killed["state"]["type"] == "RUNNING"
     third = toy.start("--targets", "train@a", **server.environment)
     wait_until(lambda: "waiting for the stage that a killed run left" in toy.output, "the third one waits")
     toy.tell("pace", "0")
     assert third.wait(60) == 0, toy.output
     assert toy.lock == reproduced(toy, "train@a")
+    *_, killed = server.flow_runs(toy.run_name())
+    assert killed["state"]["type"] == "CRASHED"
+    assert killed["state"]["message"] == f"{owner}, has ended without a word"
+    assert server.task_runs(killed["id"])["train@a"]["state"]["type"] == "CRASHED"
 
 
 def _overlap(one: Span, other: Span) -> bool:
     return one.start < other.end and other.start < one.end
-
-
-def _run_name(toy: Toy) -> str:
-    return "toy " + toy.check("git", "rev-parse", "--short", "HEAD").strip()

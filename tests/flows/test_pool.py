@@ -1,5 +1,6 @@
 """Stages sent to a work pool: a server, two workers in clones of their own, a DVC remote; what may go wrong."""
 
+import json
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.flows.conftest import Server, Worker, kill_tree
+from tests.flows.conftest import PROJECT, Server, Worker, kill_tree
 from tests.flows.toy import PARAMS, Toy, alive, build, entries, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(400)
@@ -52,7 +53,11 @@ class World:
 
     def log(self) -> str:
         """What the pipeline in the background and the workers have printed so far."""
-        return self.driver.output + "".join(worker.log.read_text() for worker in self.workers)
+        return self.driver.output + "".join(self.workers_log())
+
+    def workers_log(self) -> list[str]:
+        """What each worker has printed so far."""
+        return [worker.log.read_text() for worker in self.workers]
 
     def pushed(self) -> int:
         """How often workers have pushed a stage's results."""
@@ -86,9 +91,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     driver = build(tmp_path_factory.mktemp("world"))
-    server.prefect("work-pool", "create", "cpu", "--type", "process")
-    server.prefect("work-pool", "create", "gpu", "--type", "process")
-    server.prefect("deploy", "--all")
+    server.deploy(PROJECT)
     workers = tuple(Worker(name, server, driver.clone(name)) for name in ("first", "second"))
     for worker in workers:
         worker.start()
@@ -192,7 +195,36 @@ def test_a_killed_driver_loses_nothing(world: World) -> None:
     assert entries(world.driver.lock)["train@a"] == entries(reproduced(world.driver, "train@a"))["train@a"]
 
 
+def test_a_revision_that_is_not_on_origin(world: World) -> None:
+    world.change(seed=8)
+    driver, origin = world.driver, world.driver.root.parent / "origin.git"
+    driver.commit(push=False, params__yaml=PARAMS.replace("seed: 1", "seed: 9"))
+    revision = driver.check("git", "rev-parse", "HEAD").strip()
+    refused = world.pipeline()
+    assert refused.returncode == 2
+    error = f"error: workers get revision {revision[:12]} from origin, which"
+    assert f"{error} has not got it: `git push` it first\n" in refused.stderr
+    origin.rename(origin.with_name("away"))
+    refused = world.pipeline()
+    origin.with_name("away").rename(origin)
+    assert f"{error} does not say that it has it: fatal: '{origin}' does not appear to be a" in refused.stderr
+    assert driver.started() == []
+
+    before = world.workers_log()
+    parameters = json.dumps({"name": "train@a", "revision": revision, "lock": ""})
+    world.server.prefect("deployment", "run", "stage/stage", "--params", parameters)
+
+    def said() -> str:
+        return "".join(now.removeprefix(then) for now, then in zip(world.workers_log(), before, strict=True))
+
+    wait_until(lambda: "Finished in state Failed" in said(), "a worker has said what is wrong")
+    wait_until(lambda: not any(worker.busy() for worker in world.workers), "the flow run's process has ended")
+    assert f"origin has no revision {revision}: `git push` it before it can run on a work pool" in said()
+    assert "Traceback" not in said()
+
+
 def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World) -> None:
+    world.change(seed=10)
     revision = world.driver.check("git", "rev-parse", "HEAD").strip()
     names = ["train@a; touch pwned", "--force", "report/../x", ""]
     call = (

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from confidistill.errors import UserError
 from flows import processes
 from tests.flows.toy import alive, wait_until
 
@@ -56,15 +55,3 @@ def test_stop_all_ends_the_whole_family(tmp_path: Path, monkeypatch: pytest.Monk
     wait_until(lambda: not alive(int(child.read_text())), "the child is gone")
     with pytest.raises(processes.StoppedError):
         processes.run(["true"], print)
-
-
-def test_one_owner_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with (
-        processes.own_clone("a pipeline"),
-        pytest.raises(UserError, match=r"a pipeline, process .* is at work in this clone"),
-        processes.own_clone("stage x"),
-    ):
-        pass
-    with processes.own_clone("stage x"):
-        pass

@@ -132,14 +132,20 @@ class Toy:
         subprocess.run(["git", "clone", "--quiet", origin, str(target)], check=True)
         return Toy(target, self.control, self.home)
 
-    def commit(self, **texts: str) -> None:
+    def commit(self, push: bool = True, **texts: str) -> None:
         """Write files, commit and push."""
         for name, text in texts.items():
             (self.root / name.replace("__", ".")).write_text(text)
         git = ["git", "-c", "user.name=toy", "-c", "user.email=toy@example.org"]
         self.check(*git, "add", "-A")
         self.check(*git, "commit", "--quiet", "--allow-empty", "-m", "change")
-        self.check("git", "push", "--quiet", "origin", "HEAD:main")
+        if push:
+            self.check("git", "push", "--quiet", "origin", "HEAD:main")
+
+    def run_name(self) -> str:
+        """What a run of the pipeline at this revision is called."""
+        profile = YAML(typ="safe").load(self.root / "params.yaml")["profile"]
+        return f"{profile} {self.check('git', 'rev-parse', '--short', 'HEAD').strip()}"
 
     @property
     def output(self) -> str:
