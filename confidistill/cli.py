@@ -111,12 +111,13 @@ def compare(
     Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them.
     """
     judged_by = _known(protocol, kappa, plot, certify=certify)
-    from confidistill.distillation.inference import class_names, predict_logits
+    from confidistill.classifiers import open_classifier
     from confidistill.progress import quieten_transformers
     from confidistill.text.table import encode_labels, read_table
 
     quieten_transformers()
-    names, others = class_names(teacher), class_names(student)
+    models = [open_classifier(folder, max_length=max_length) for folder in (teacher, student)]
+    names, others = (model.class_names for model in models)
     if sorted(names) != sorted(others):
         raise UserError(
             f"{teacher} has the classes {', '.join(names)}, {student} has {', '.join(others)}: "
@@ -128,9 +129,8 @@ def compare(
     table = encode_labels(table, ids if given <= set(ids) and not given <= set(names) else names, data)
     labels = table["label"].to_numpy()
     order = [others.index(name) for name in names]  # of the student's logits, by the teacher's classes
-    teacher_logits = predict_logits(teacher, table, max_length=max_length)
-    student_logits = predict_logits(student, table, max_length=max_length)[:, order]
-    both = from_logits(teacher_logits, labels), from_logits(student_logits, labels)
+    teacher_logits, student_logits = (model.logits(table) for model in models)
+    both = from_logits(teacher_logits, labels), from_logits(student_logits[:, order], labels)
     _judge(*both, judged_by, kappa, certify, json_file, plot, names=(str(teacher), str(student)))
 
 

@@ -18,20 +18,19 @@ OPTIONAL = ("mcc", "f1")
 
 @stage
 def main(params: Params, task: str, student: str) -> None:
-    from confidistill.distillation.inference import predict_logits
+    from confidistill.classifiers import open_classifier
     from confidistill.report import figures
 
     settings, judged = params.task(task), params.property
     params.student(student)
     evaluated = {}
     results = Path("results") / task / student
+    classifier = open_classifier(Path("models/student") / task / student, max_length=settings.max_length)
     with atomic_folder(results / "predictions") as folder:
         for split in splits(task):
             table = teacher_table(task, split)
             labels = table["label"].to_numpy()
-            student_logits = predict_logits(
-                Path("models/student") / task / student, table, max_length=settings.max_length
-            )
+            student_logits = classifier.logits(table)
             write_predictions(folder / f"teacher-{split}.csv", logits(table), labels)
             write_predictions(folder / f"student-{split}.csv", student_logits, labels)
             evaluated[split] = evaluate(

@@ -12,16 +12,17 @@ from tasks.tables import splits
 
 @stage
 def main(params: Params, task: str) -> None:
-    from confidistill.distillation.inference import predict_logits
+    from confidistill.classifiers import open_classifier
 
     settings = params.task(task)
     tables = {split: Path(f"data/raw/{task}/{split}.parquet") for split in splits(task)}
     if task in params.augment:
         tables["augmented"] = Path("data") / settings.distil_on
+    teacher = open_classifier(Path("models/teacher") / task, max_length=settings.max_length)
     with atomic_folder(Path("data/teacher") / task) as folder:
         for name, path in tables.items():
             table = pd.read_parquet(path)
-            logits = predict_logits(Path("models/teacher") / task, table, max_length=settings.max_length)
+            logits = teacher.logits(table)
             for index in range(logits.shape[1]):
                 table[f"logit{index}"] = logits[:, index]
             table.to_parquet(folder / f"{name}.parquet", index=False)

@@ -440,15 +440,15 @@ def test_compare_matches_classes_by_name(models, tmp_path):
 
 
 def test_compare_of_another_architecture_and_of_ids(models, tmp_path):
+    from confidistill.classifiers import open_classifier
     from confidistill.confidence.measures import measure
     from confidistill.confidence.predictions import from_logits
-    from confidistill.distillation.inference import predict_logits
 
     done = compare(models, "distilbert", "--json", tmp_path / "out.json", data="ids.jsonl")
     assert done.returncode == 1, done.stderr
     table = pd.read_csv(models / "table.csv").rename(columns={"body": "text"})[["text", "stars"]]
     labels = table["stars"].map({"bad": 0, "fair": 1, "good": 2}).to_numpy()
-    logits = [predict_logits(models / name, table, max_length=32) for name in ("bert", "distilbert")]
+    logits = [open_classifier(models / name, max_length=32).logits(table) for name in ("bert", "distilbert")]
     expected = measure(*(from_logits(values, labels) for values in logits))
     measured = json.loads((tmp_path / "out.json").read_text())
     assert measured["sigma"] > 0.05

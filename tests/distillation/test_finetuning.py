@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForSequenceClassification
 
+from confidistill.classifiers import open_classifier
 from confidistill.distillation.finetuning import finetune_teacher
-from confidistill.distillation.inference import class_names, predict_logits
 from confidistill.errors import UserError
 from tests.distillation import stages
 from tests.distillation.stages import LABELS, TRAINING, history
@@ -28,7 +28,7 @@ def test_it_learns(trained):
 
 def test_best_epoch_is_kept(trained, assets):
     dev = pd.read_parquet(assets / "dev.parquet")
-    found = (predict_logits(trained, dev, max_length=16).argmax(1) == dev["label"]).mean()
+    found = (open_classifier(trained, max_length=16).logits(dev).argmax(1) == dev["label"]).mean()
     assert len(history(trained, "dev_accuracy")) == 12
     assert found == max(history(trained, "dev_accuracy")) > min(history(trained, "dev_accuracy"))
 
@@ -59,7 +59,7 @@ def test_it_is_a_plain_hugging_face_folder(trained):
     model = AutoModelForSequenceClassification.from_pretrained(trained)
     assert model.config.id2label == {0: "bad", 1: "good"}
     assert model.config.label2id == {"bad": 0, "good": 1}
-    assert class_names(trained) == LABELS
+    assert open_classifier(trained, max_length=16).class_names == LABELS
     card = (trained / "README.md").read_text()
     assert "pipeline_tag: text-classification" in card
     assert "Classes: bad, good. 4 layers of 24" in card
@@ -95,4 +95,4 @@ def test_three_classes(assets, tmp_path):
         metric="mcc",
         checkpoints=tmp_path / "checkpoints",
     )
-    assert predict_logits(tmp_path / "out", train, max_length=16).shape == (len(train), 3)
+    assert open_classifier(tmp_path / "out", max_length=16).logits(train).shape == (len(train), 3)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from confidistill.classifiers import open_classifier
 from confidistill.confidence.agreement import matthews
 from confidistill.distillation.data import BucketedBatches
-from confidistill.distillation.inference import predict_logits
 from confidistill.distillation.prediction import distill_prediction
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -88,14 +88,14 @@ def test_alpha_one_is_fine_tuning(assets, tmp_path, table):
 def test_it_learns_and_the_epoch_of_the_best_mcc_is_kept(assets, tmp_path, table):
     output = run(assets, tmp_path / "out", table, metric="mcc", training=replace(TRAINING, epochs=12))
     dev = pd.read_parquet(assets / "dev.parquet")
-    predicted = predict_logits(output, dev, max_length=16).argmax(1)
+    predicted = open_classifier(output, max_length=16).logits(dev).argmax(1)
     assert matthews(predicted, dev["label"].to_numpy()) == max(history(output, "dev_mcc")) > 0.5
     assert history(output)[-1] < 0.8 * history(output)[0]
 
 
 def test_three_classes(assets, tmp_path, table):
     output = run(assets, tmp_path / "out", table.assign(logit2=0.0), label_names=["a", "b", "c"])
-    assert predict_logits(output, table, max_length=16).shape == (len(table), 3)
+    assert open_classifier(output, max_length=16).logits(table).shape == (len(table), 3)
 
 
 @pytest.mark.parametrize(
