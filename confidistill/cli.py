@@ -140,15 +140,27 @@ def audit(
     protocol: Protocol = "definition",
     kappa: Kappa = 0.05,
     output: Annotated[Path | None, typer.Option(help="Write the table here: .csv, .md or .json.")] = None,
+    tuned: Annotated[
+        Path | None, typer.Option(help="Write untuned against tuned here, as in Table 3: .csv, .md, .tex or .html.")
+    ] = None,
 ) -> None:
-    """Tabulate a folder of teachers' and students' predictions: every pair, both protocols, verdicts."""
-    judged_by = _known(protocol, kappa)
-    from confidistill.report.audit import audit_folder, render, write
+    """Tabulate a folder of teachers' and students' predictions: every pair, both protocols, verdicts.
 
-    table = audit_folder(folder, protocol=judged_by, kappa=kappa)
+    A pair that cannot be audited is named with the reason when the others have been; then the exit code is 2, else 0.
+    """
+    judged_by = _known(protocol, kappa)
+    from confidistill.report.audit import audit_folder, render, write, write_tuned
+
+    audited = audit_folder(folder, protocol=judged_by, kappa=kappa)
     if output:
-        write(table, output)
-    print(render(table, judged_by, kappa))
+        write(audited.table, output)
+    if tuned:
+        write_tuned(audited.tuned, tuned)
+    print(render(audited, judged_by, kappa))
+    for problem in audited.problems:
+        print(f"not audited: {problem}", file=sys.stderr)
+    if audited.problems:
+        raise typer.Exit(2)
 
 
 @exits_cleanly

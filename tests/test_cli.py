@@ -334,6 +334,18 @@ def test_audit_writes_the_table(tmp_path):
     assert str(table.loc[("one", "S-tuned", "Tr"), "guard"]) == "True"
     assert str(table.loc[("one", "S-tuned", "dev"), "guard"]) == "False"
     assert table.loc[("one", "S", "dev")].isna()["guard"]
+    assert "untuned -> tuned" in done.stdout
+
+
+@pytest.mark.parametrize("suffix", ["csv", "md", "tex", "html"])
+def test_audit_of_tuned_against_untuned(tmp_path, suffix):
+    published_like(tmp_path / "published")
+    done = run("audit", "published", "--tuned", f"table3.{suffix}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / f"table3.{suffix}").read_text()
+    row = {"csv": "one,S,", "md": "| one | S | ", "tex": "one & S & ", "html": "<td>one</td>"}[suffix]
+    assert text.count(row) == (2 if suffix == "csv" else 1)  # a row a split, or a row a student
+    assert "LOST" in text or suffix == "csv"
 
 
 @pytest.mark.parametrize("suffix", ["md", "json"])
@@ -361,7 +373,13 @@ def test_audit_names_what_is_missing(tmp_path):
     assert_one_line(run("audit", "published", cwd=tmp_path), "train.csv: no such file")
     published_like(tmp_path / "published")
     (tmp_path / "published" / "two" / "student-S" / "dev.csv").write_text(TEACHER)
-    assert_one_line(run("audit", "published", cwd=tmp_path), "has 200 rows, ")
+    done = run("audit", "published", "--output", "rest.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("not audited: two S dev: ") and " has 200 rows, " in done.stderr
+    assert done.stderr.count("\n") == 1
+    rest = pd.read_csv(tmp_path / "rest.csv")
+    assert rest[["task", "student", "split"]].to_numpy().tolist()[-1] == ["two", "S", "Tr"]
+    assert len(rest) == 5
     done = run("audit", published_like(tmp_path / "other"), "--output", "table.xlsx", cwd=tmp_path)
     assert_one_line(done, "table.xlsx: write the table as .csv, .json, .md")
 
@@ -369,14 +387,29 @@ def test_audit_names_what_is_missing(tmp_path):
 @needs("published")
 def test_audit_of_the_published_predictions(tmp_path):
     done = run("audit", PUBLISHED, "--protocol", "released", "--output", "table.csv", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "holds for 2 of 6 students" in done.stdout
+    assert done.returncode == 2
+    assert "holds for 4 of 14 students" in done.stdout
+    problems = done.stderr.splitlines()  # MRPC's students were run on other rows than its teacher
+    students = ["4L", "4L-tuned", "6L", "6L-tuned"]
+    assert [problem.split(": ")[1] for problem in problems] == [f"MRPC {student} dev" for student in students]
+    assert all("has 408 rows" in problem and "has 1725" in problem for problem in problems)
     table = pd.read_csv(tmp_path / "table.csv").set_index(["task", "student", "split"])
-    held = table.index[table["holds_released"] & (table.index.get_level_values("split") == "Tr")]
-    assert [key[:2] for key in held] == [("SST-2", "4L"), ("SST-2", "6L")]
-    held = table.index[table["holds_definition"] & (table.index.get_level_values("split") == "Tr")]
-    assert [key[:2] for key in held] == [("SST-2", "6L")]
-    assert table["guard"].dropna().astype(bool).all()  # tuning cost no RTE student a point
+    assert len(table) == 24
+    train = table.xs("Tr", level="split")
+
+    def reached(protocol: str, verdict: str) -> list[tuple[str, str]]:
+        return list(train.index[train[f"verdict_{protocol}"] == verdict])
+
+    assert reached("released", "holds") == [
+        ("CoLA", "6L-tuned"),
+        ("MRPC", "6L-tuned"),
+        ("SST-2", "4L"),
+        ("SST-2", "6L"),
+    ]
+    assert reached("released", "open") == [("MRPC", "4L-tuned"), ("RTE", "6L-tuned")]
+    assert reached("definition", "holds") == [("SST-2", "6L")]
+    assert reached("definition", "open") == [("CoLA", "6L-tuned")]
+    assert table["guard"].dropna().astype(bool).all()  # tuning cost no student a point
 
 
 # compare

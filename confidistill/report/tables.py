@@ -23,6 +23,7 @@ MEASURES = (
 )
 EXTRA_MEASURES = ("mcc_teacher", "mcc_student", "f1_teacher", "f1_student")
 ABSENT = "–"
+LEFT = ("task", "student", "split", "guard", "verdict")  # columns of words
 INTERVAL_LEGEND = "[95 %]: a confidence interval, for text that the student has not seen (so not for Tr)."
 OTHER_VERDICTS = {
     "open": "open: too close to call, σ over resampled rows lies on both sides of κ.",
@@ -135,15 +136,15 @@ def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFra
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of strings as a Markdown table; the columns after `split` are aligned right."""
-    rule = [":--" if name in ("task", "student", "split", "verdict") else "--:" for name in table]
+    """A table of strings as a Markdown table; columns of numbers are aligned right."""
+    rule = [":--" if name in LEFT else "--:" for name in table]
     rows = [list(table.columns), rule, *table.to_numpy().tolist()]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
 
 
 def latex(table: pd.DataFrame) -> str:
     """A table of strings as a LaTeX tabular (needs the package booktabs)."""
-    columns = "".join("l" if name in ("task", "student", "split", "verdict") else "r" for name in table)
+    columns = "".join("l" if name in LEFT else "r" for name in table)
     rows = [" & ".join(map(_latex_escaped, row)) + r" \\" for row in table.to_numpy().tolist()]
     heading = " & ".join(map(_latex_escaped, table.columns)) + r" \\"
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", heading, r"\midrule", *rows]
@@ -200,4 +201,5 @@ _LATEX: dict[str, str] = {character: f"\\{character}" for character in "&%$#_{}"
     "^": r"\textasciicircum{}",
     "σ": r"$\sigma$",
     "–": "--",
+    "→": r"$\to$",
 }
