@@ -31,6 +31,7 @@ bench: .venv/.installed-dev
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m tasks.plots_page
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

@@ -1,10 +1,12 @@
-"""The tables and the HTML page of every pair."""
+"""The tables and the HTML page of every pair, and in one small file every sigma, for `dvc exp show`."""
 
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
+from confidistill.files import atomic_file, json_text
 from confidistill.report.page import build_report
+from confidistill.report.pair import split_name
 from tasks.entry import stage
 from tasks.pairs import load_pairs
 from tasks.params import Params
@@ -30,7 +32,14 @@ def main(params: Params) -> None:
     remove_leftovers(params)
     versions = {"python": python_version()} | {package: version(package) for package in PACKAGES}
     settings = params.model_dump(include=SETTINGS, mode="json")
-    build_report(load_pairs(params), settings, versions, Path("results"))
+    pairs = load_pairs(params)
+    build_report(pairs, settings, versions, Path("results"))
+    sigma: dict[str, dict[str, float]] = {}
+    for pair in pairs:
+        for split in pair.splits:
+            sigma.setdefault(split_name(split), {})[f"{pair.task}-{pair.student}"] = pair.sigma(split)
+    with atomic_file(Path("results/sigma.json")) as path:
+        path.write_text(json_text(sigma))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def project(folder, tasks, students):
 def test_dvc_itself_runs_no_name(tmp_path):
     """Plain `dvc repro`, with the first stage of its own graph that a name reaches run by itself."""
     folder = project(tmp_path, ATTACKS, ["S_2L"])
-    (folder / "data").mkdir()
+    (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "preflight.txt").write_text("as if it had passed\n")
     stages = ["--single-item", "--glob", "download_data@*"]
     done = tiny.run(folder, "dvc", "repro", "--keep-going", *stages, check=False)

@@ -96,8 +96,9 @@ def test_a_published_checkpoint_is_converted_and_imported(tmp_path, base):
     YAML(typ="safe").dump(content, tmp_path / "params.yaml")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "base").symlink_to(base)
-    done = python("-m", "tasks.general_distill", "small", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    for stage in ("download_checkpoint", "general_distill"):
+        done = python("-m", f"tasks.{stage}", "small", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
     imported = BertModel.from_pretrained(tmp_path / "models" / "general" / "small").state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(imported[name], tensor, rtol=0, atol=0)
