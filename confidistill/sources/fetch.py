@@ -1,15 +1,17 @@
 """Fetch a source's file or folder, checked against its pin."""
 
+import glob
+import hashlib
 import http.client
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from confidistill.progress import progress
 from confidistill.sources.archives import extract
 from confidistill.sources.pins import HubSource, PackageSource, PathSource, UrlSource, numbered
 
+_Source = PackageSource | PathSource | UrlSource | HubSource
 TIMEOUT = 5  # seconds without an answer
 UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
-def fetch(source: PackageSource | PathSource | UrlSource | HubSource, into: Path) -> Path:
+def fetch(source: _Source, into: Path) -> Path:
     """Put the source's file or folder under the folder `into`, checked against its pin, and return its path.
 
     Raises:
@@ -40,20 +43,21 @@ def fetch(source: PackageSource | PathSource | UrlSource | HubSource, into: Path
 
 
 def fetch_folder(
-    source: PackageSource | PathSource | UrlSource | HubSource,
+    source: _Source,
     output: Path,
     *,
     files: Sequence[str] | None = None,
 ) -> None:
     """Make `output` a folder of the source's files, or of the `files` named, written whole or not at all.
 
+    What came from the hub before a failure stays hidden beside `output`, and the next call goes on from there.
+
     Raises:
         UserError: as `fetch`, or one of `files` is not in the source.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the output, so that large files are moved, not copied.
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".fetch-") as temporary, atomic_folder(output) as folder:
-        fetched = fetch(source, Path(temporary))
+    with _beside(output, source) as temporary, atomic_folder(output) as folder:
+        fetched = fetch(source, temporary)
         place = shutil.move if fetched.is_relative_to(temporary) else shutil.copy2
         if fetched.is_file():
             _require(files or [], [fetched.name])
@@ -64,6 +68,24 @@ def fetch_folder(
         for name in files or names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             place(fetched / name, folder / name)
+
+
+@contextmanager
+def _beside(output: Path, source: _Source) -> Iterator[Path]:
+    """A folder that large files are moved from, not copied; that of a hub source is kept where the block fails."""
+    name = f".fetch-{output.name}-"
+    pin = hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16]
+    folder = output.parent / f"{name}{pin}"
+    keep = source.kind == "hub"
+    for other in output.parent.glob(glob.escape(name) + "[0-9a-f]" * 16):
+        if other != folder or not keep:
+            shutil.rmtree(other)
+    try:
+        yield folder
+        keep = False
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require(wanted: Sequence[str], names: Sequence[str]) -> None:
@@ -164,28 +186,44 @@ def _reason(error: Exception) -> str:
 
 
 def _fetch_hub(source: HubSource, into: Path) -> Path:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import logging
 
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"{source.repo}: HF_HUB_OFFLINE is set, so the hub is not asked: unset it, or use a source of kind path"
         )
     _reach(constants.ENDPOINT, source.repo)
+    logging.set_verbosity_error()  # what it warns of is an error below
     folder = into / "files"
-    for pattern, expected in source.files.items():
-        for name in numbered(pattern):
+    pins = {name: expected for pattern, expected in source.files.items() for name in numbered(pattern)}
+
+    def refused(why: str) -> UserError:
+        return UserError(
+            f"{source.repo}@{source.revision}: {why}: check the network, the name and the revision, or use a source "
+            "of kind path"
+        )
+
+    try:
+        snapshot_download(
+            source.repo,
+            repo_type=source.repo_type,
+            revision=source.revision,
+            local_dir=folder,
+            allow_patterns=[glob.escape(name) for name in pins],
+        )
+    except (HfHubHTTPError, HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        raise refused((str(error) or repr(error)).splitlines()[0]) from None
+    for name, expected in pins.items():
+        if not (folder / name).is_file():
+            raise refused(f"{name}: not there")
+        if expected:
             try:
-                hf_hub_download(
-                    source.repo, name, repo_type=source.repo_type, revision=source.revision, local_dir=folder
-                )
-            except (HfHubHTTPError, HTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-                raise UserError(
-                    f"{source.repo}@{source.revision}: {name}: {(str(error) or repr(error)).splitlines()[0]}: "
-                    "check the network, the name and the revision, or use a source of kind path"
-                ) from None
-            if expected:
                 _check(folder / name, expected, f"{source.repo}/{name}")
+            except UserError:
+                (folder / name).unlink()  # the next call takes it anew
+                raise
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return folder
 

@@ -51,8 +51,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def served(tmp_path):
-    """A folder on a loopback web server, and the server's address."""
+def served(tmp_path, request):
+    """A folder on a loopback web server, and the server's address.
+
+    `@pytest.mark.parametrize("served", [2], indirect=True)`: parts are given out two at a time.
+    """
+    at_once = threading.Barrier(request.param) if hasattr(request, "param") else None
     folder = tmp_path / "served"
     folder.mkdir()
 
@@ -62,6 +66,11 @@ def served(tmp_path):
 
         def log_message(self, *arguments):
             pass
+
+        def do_GET(self):
+            if at_once and "part-" in self.path:
+                at_once.wait(timeout=20)  # until so many ask for a part
+            super().do_GET()
 
         def end_headers(self):
             # What the hub says of a file: the client asks for these two headers.
@@ -331,13 +340,33 @@ def fetch_from_hub(tmp_path: Path, endpoint: str, files: dict, **environment) ->
     )
 
 
+def publish(folder: Path, files: dict[str, bytes]) -> Path:
+    """Make the folder what the hub serves of a model that has the files; the folder of their contents."""
+    resolve = folder / "someone" / "something" / "resolve" / COMMIT
+    tree = folder / "api" / "models" / "someone" / "something" / "tree" / COMMIT
+    for name, content in files.items():
+        (resolve / name).parent.mkdir(parents=True, exist_ok=True)
+        (resolve / name).write_bytes(content)
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+        for name, content in files.items()
+    ]
+    tree.write_text(json.dumps(entries))
+    return resolve
+
+
+def left(tmp_path: Path) -> list[str]:
+    """What a fetch left beside the folder that is served."""
+    return sorted(path.name for path in tmp_path.iterdir() if path.name != "served")
+
+
+PARTS = {f"en/part-{number:02}.txt": f"part {number}\n".encode() for number in range(2)}
+
+
 def test_the_hub_gives_files_in_folders_and_numbered_ones(served, tmp_path):
     folder, address = served
-    resolve = folder / "someone" / "something" / "resolve" / COMMIT
-    (resolve / "en").mkdir(parents=True)
-    (resolve / "config.json").write_bytes(b"{}\n")
-    for number in range(2):
-        (resolve / "en" / f"part-{number:02}.txt").write_text(f"part {number}\n")
+    publish(folder, {"config.json": b"{}\n", "README.md": b"not asked for\n"} | PARTS)
     done = fetch_from_hub(tmp_path, address, {"config.json": digest(b"{}\n"), "en/part-{00..01}.txt": None})
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['config.json', 'en/part-00.txt', 'en/part-01.txt']\n"
@@ -351,6 +380,54 @@ def test_the_hub_gives_files_in_folders_and_numbered_ones(served, tmp_path):
     assert missing.returncode == 2
     assert f"someone/something@{COMMIT}: nothing.json: " in missing.stderr
     assert missing.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("served", [2], indirect=True)
+def test_the_hub_is_asked_for_several_files_at_once(served, tmp_path):
+    folder, address = served
+    publish(folder, PARTS)
+    done = fetch_from_hub(tmp_path, address, {"en/part-{00..01}.txt": None})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['en/part-00.txt', 'en/part-01.txt']\n"
+    assert left(tmp_path) == ["out"]
+
+
+def test_a_fetch_from_the_hub_that_failed_goes_on(served, tmp_path):
+    """The second file comes in the second call, when the server no longer has the first."""
+    folder, address = served
+    resolve = publish(folder, {"a.txt": b"a\n", "b.txt": b"b\n"})
+    (resolve / "b.txt").unlink()
+    pins = {"a.txt": digest(b"a\n"), "b.txt": digest(b"b\n")}
+    failed = fetch_from_hub(tmp_path, address, pins)
+    assert failed.returncode == 2, failed.stdout
+    assert failed.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    (resolve / "a.txt").unlink()
+    (resolve / "b.txt").write_bytes(b"b\n")
+    done = fetch_from_hub(tmp_path, address, pins)
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"a.txt": b"a\n", "b.txt": b"b\n"}
+    assert left(tmp_path) == ["out"]
+
+
+def test_bytes_that_were_refused_are_not_kept(served, tmp_path):
+    folder, address = served
+    resolve = publish(folder, {"a.txt": b"a\n"})
+    (resolve / "a.txt").write_bytes(b"A\n")
+    assert fetch_from_hub(tmp_path, address, {"a.txt": digest(b"a\n")}).returncode == 2
+    (resolve / "a.txt").write_bytes(b"a\n")
+    done = fetch_from_hub(tmp_path, address, {"a.txt": digest(b"a\n")})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a.txt").read_bytes() == b"a\n"
+
+
+def test_what_another_pin_left_is_removed(served, tmp_path):
+    folder, address = served
+    publish(folder, {"a.txt": b"a\n"})
+    assert fetch_from_hub(tmp_path, address, {"a.txt": None, "b.txt": None}).returncode == 2
+    assert len(left(tmp_path)) == 1
+    assert fetch_from_hub(tmp_path, address, {"a.txt": None}).stdout == "['a.txt']\n"
+    assert left(tmp_path) == ["out"]
 
 
 @pytest.mark.timeout(60)
