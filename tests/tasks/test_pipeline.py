@@ -88,7 +88,7 @@ def test_the_check_command_agrees_with_the_pipeline(project):
     )  # fmt: skip
     checked = json.loads((project / "check.json").read_text())
     measured = tiny.metrics(project, "plain", "S_2L")["train"]
-    assert {name: checked[name] for name in measured} == pytest.approx(measured, abs=1e-5)  # CSV keeps six digits
+    assert {name: checked[name] for name in measured} == pytest.approx(measured, abs=1e-5)
 
 
 def test_a_second_run_runs_no_stage(project):
