@@ -30,14 +30,14 @@ def use(
     params = load(source)
     preflight(params)
     if not force:
-        _refuse_to_lose_changes()
+        refuse_to_lose_changes()
     with atomic_file(PARAMS_FILE) as path:
         shutil.copyfile(source, path)
     pairs = len(params.tasks) * len(params.students)
     print(f"{PARAMS_FILE} is now {source}: {len(params.tasks)} tasks, {pairs} pairs; run `dvc repro` or `make demo`")
 
 
-def _refuse_to_lose_changes() -> None:
+def refuse_to_lose_changes() -> None:
     """Raise a UserError if params.yaml holds what neither git nor a profile has."""
     if not PARAMS_FILE.exists():
         return
