@@ -143,10 +143,10 @@ def _scalar(value: str) -> str:
 
     def means_itself(plain: str) -> bool:
         try:
-            content: Any = YAML(typ="safe").load(f"{{key: [{plain}]}}")
+            content: Any = YAML(typ="safe").load(f"block: {plain}\nflow: [{plain}]")
         except YAMLError:
             return False
-        return bool(content == {"key": [value]})
+        return bool(content == {"block": value, "flow": [value]})
 
     return value if means_itself(value) else json.dumps(value, ensure_ascii=False)
 

@@ -91,11 +91,11 @@ def test_pairs_in_json_lines_with_a_dev_table_and_ones_own_model(folder):
         ("body,stars\na,x\nb,x\n", {}, "my/mine.csv: a single class, 'x'"),
         ("body,stars\na,x\nb,y\nc,y\n", {}, "my/mine.csv: line 2: the only row of class 'x'"),
         (None, {}, "my/mine.csv: no such file"),
-        ("", {"student": ["big"]}, "--student big: write LAYERSxWIDTH, such as 6x384"),
+        ("", {"student": ["big"]}, "--student big: write LAYERSxWIDTH, such as 3x384"),
         (
             "",
             {"student": ["4x384"]},
-            "students.S_4L: a student of 4 layers cannot be mapped uniformly onto a teacher of 6",
+            "students.S_4L: a student of 4 layers cannot be mapped uniformly onto a",
         ),
         ("", {"student": ["3x385"]}, "students.S_3L.hidden_size: 385 is not a multiple of attention_heads, 12"),
     ],
