@@ -27,11 +27,11 @@ def hashes(task: str, student: str) -> str:
 
 
 def remove_leftovers(params: Params) -> None:
-    """Remove from `results/plots/` pairs that params.yaml does not list: of another profile, or renamed since.
+    """Remove from `results/plots/` what is not of a pair in params.yaml: another profile's, or one renamed since.
 
     DVC hashes the folder as it stands once the report is written, so that dvc.lock says the same in every clone.
     """
     listed = {f"{task}-{student}" for task in params.tasks for student in params.students}
-    for folder in PLOTS.iterdir():
-        if folder.name not in listed:
-            shutil.rmtree(folder)
+    for path in PLOTS.iterdir():
+        if path.name not in listed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
