@@ -7,7 +7,10 @@ export DVC_NO_ANALYTICS = 1
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
-.PHONY: demo test check bench clean
+# A virtual environment holds absolute paths, so that of a clone which was moved is made anew.
+MOVED := $(shell test -s .venv/.installed && test "$$(cat .venv/.installed)" != "$(CURDIR)" && echo moved)
+
+.PHONY: demo test check bench clean moved
 
 demo: .venv/.installed
 	@$(BIN)/confidistill doctor --quiet
@@ -28,11 +31,16 @@ bench: .venv/.installed-dev
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: Python {v[0]}.{v[1]} is too old: confidistill needs 3.11 or newer; name one with make PYTHON=...")'
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+moved:
+	@echo "this clone was at $$(cat .venv/.installed) when it was installed: making .venv anew ..."
+	@rm -f .venv/.installed .venv/.installed-dev
+	@$(PYTHON) -m venv --clear .venv
+
+.venv/.installed: pyproject.toml constraints.txt $(MOVED) | .venv/bin/python
 	@echo "installing into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@$(BIN)/python -m tasks.plots_page
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 .venv/.installed-dev: .venv/.installed
 	@echo "installing the development tools into .venv ..."

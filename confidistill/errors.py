@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 
@@ -23,6 +24,8 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(main)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # letters that the terminal has no code for, such as Greek ones
         try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:

@@ -14,14 +14,15 @@ from tasks.names import check_names
 
 PARAMS_FILE = Path("params.yaml")
 Overrides = dict[str, Any]
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     """A mapping of params.yaml: unknown keys, missing keys and wrong types are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)
@@ -39,7 +40,7 @@ class TrainingSettings(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     micro_batch_size: Literal["auto"] | Positive
     deterministic: bool
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     checkpoint_steps: Positive
 
 
@@ -73,7 +74,7 @@ class AugmentSettings(Section):
     variants: Positive
     candidates: Positive
     probability: Share
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Models(Section):
@@ -135,7 +136,7 @@ class Property(Section):
     protocol: Literal["definition", "released"]
     kappa: Annotated[float, Field(gt=0, lt=1)]
     resamples: Positive
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Params(Section):

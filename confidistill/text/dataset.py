@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from confidistill.errors import UserError
@@ -17,7 +18,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     source: str
     """Name of the source the files come from."""
@@ -55,7 +56,7 @@ class GlueData(_Data):
 class HeldOut(BaseModel):
     """The share of the training table's rows that is drawn for dev, seeded, class by class."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     share: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
@@ -116,6 +117,16 @@ def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
 
 
 def _prepare_table(data: TableData, source: Path, output: Path) -> None:
+    splits, names = read_own(data, source)
+    write_task(splits, output, label_names=names)
+
+
+def read_own(data: TableData, source: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Train and dev, and the class names, of one's own table or tables in `source`, a folder or the one file.
+
+    Raises:
+        UserError: a table is unusable; file and line or row are named.
+    """
     paths = {"train": _file(source, data.train)}
     if isinstance(data.dev, str):
         paths["dev"] = _file(source, data.dev)
@@ -127,7 +138,7 @@ def _prepare_table(data: TableData, source: Path, output: Path) -> None:
     splits = {name: encode_labels(table, names, paths[name]) for name, table in tables.items()}
     if isinstance(data.dev, HeldOut):
         splits = hold_out(splits["train"], share=data.dev.share, seed=data.dev.seed, name=str(paths["train"]))
-    write_task(splits, output, label_names=names)
+    return splits, names
 
 
 def _file(source: Path, name: str) -> Path:

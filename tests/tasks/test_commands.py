@@ -109,6 +109,41 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+def test_make_notices_that_the_clone_was_moved(tmp_path):
+    """Scripts of a virtual environment begin with its old path: Error 127."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    stamp = tmp_path / ".venv" / ".installed"
+
+    def would_do():
+        return subprocess.run(["make", "-n", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    stamp.write_text(f"{tmp_path}\n")
+    assert "venv --clear" not in would_do()
+    assert "pip install" not in would_do()
+    stamp.write_text("/home/old/place\n")
+    lines = would_do().splitlines()
+    cleared, installed, run = (
+        next(i for i, line in enumerate(lines) if part in line)
+        for part in ("venv --clear .venv", "pip install", "tasks.repro")
+    )
+    assert cleared < installed < run
+
+
+def test_a_report_is_printed_where_there_are_no_greek_letters(folder):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    code = "from confidistill.errors import exits_cleanly; exits_cleanly(lambda: print('σ ≤ κ = 0.05'))()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "? ? ? = 0.05\n", "")
+
+
+def test_a_params_file_in_another_encoding_is_one_line(folder):
+    (folder / "profiles" / "mine.yaml").write_bytes("profile: café\n".encode("latin-1"))
+    assert_one_line(confidistill("use", "mine", cwd=folder), "profiles/mine.yaml: not UTF-8 at byte 12")
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(folder):
     disk = folder / "disk"
     disk.mkdir()

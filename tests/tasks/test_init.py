@@ -90,6 +90,7 @@ def test_pairs_in_json_lines_with_a_dev_table_and_ones_own_model(folder):
         ("body,stars\na,x\nb,y\n", {"text": "review"}, "my/mine.csv: no column 'review': it has body, stars"),
         ("body,stars\na,x\nb,x\n", {}, "my/mine.csv: a single class, 'x'"),
         ("body,stars\na,x\nb,y\nc,y\n", {}, "my/mine.csv: line 2: the only row of class 'x'"),
+        ("body,stars\na,x\nb,y\nc,x\nd,y\n", {}, "my/mine.csv: too few rows to draw 0.2 of them for dev"),
         (None, {}, "my/mine.csv: no such file"),
         ("", {"student": ["big"]}, "--student big: write LAYERSxWIDTH, such as 3x384"),
         (
@@ -102,7 +103,7 @@ def test_pairs_in_json_lines_with_a_dev_table_and_ones_own_model(folder):
 )
 def test_what_cannot_be_is_told_and_writes_nothing(folder, table, options, message):
     if table is not None:
-        Path("my/mine.csv").write_text(table or "body,stars\na,x\nb,y\nc,x\nd,y\n")
+        Path("my/mine.csv").write_text(table or "body,stars\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
     with pytest.raises(UserError) as refused:
         init.command(Path("my/mine.csv"), **{"text": "body", "label": "stars"} | options)
     assert str(refused.value).startswith(message)

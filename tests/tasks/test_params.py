@@ -46,6 +46,11 @@ def test_the_committed_params_are_the_quickstart():
     [
         ("teacher/epoch", 3, "teacher.epoch: unknown key"),
         ("teacher/epochs", "three", "teacher.epochs: Input should be a valid integer, not 'three'"),
+        ("teacher/epochs", 10**30, "teacher.epochs: Input should be less than 2147483648"),
+        ("teacher/seed", 2**33, "teacher.seed: Input should be less than 4294967296"),
+        ("tasks/movies/data/seed", 2**33, "tasks.movies.data.seed: Input should be less than 4294967296"),
+        ("teacher/learning_rate", float("inf"), "teacher.learning_rate: Input should be a finite number"),
+        ("prediction/temperature", float("nan"), "prediction.temperature: Input should be a finite number"),
         ("teacher/epochs", 0, "teacher.epochs: Input should be greater than 0, not 0"),
         ("teacher/precision", "fp8", "teacher.precision: Input should be 'auto', 'fp32', 'bf16' or 'fp16', not 'fp8'"),
         ("property/kappa", 0, "property.kappa: Input should be greater than 0, not 0"),

@@ -76,7 +76,7 @@ def test_ones_own_model_passes(quickstart):
             {"attention": [1, 3, 6], "hidden": [0, 2, 4, 6]},
             "students.S_3L: layer_map.attention: needs 3 layers, each in 0..5, not [1, 3, 6]",
         ),
-        ("intermediate_size", 10**12, "the models of this run take about"),
+        ("intermediate_size", 10**9, "the models of this run take about"),
     ],
 )
 def test_a_student_that_does_not_fit_a_known_model(quickstart, key, value, message):
@@ -132,6 +132,22 @@ def test_what_dvc_has_fetched_need_not_be_there_any_more(quickstart, folder):
     params = Params.model_validate(content)
     assert base_of(params) is None
     preflight(params)
+
+
+def test_a_table_on_this_machine_is_read_before_anything_is_trained(quickstart, folder):
+    (folder / "mine.csv").write_text("body,stars\nfine,good\nbad,bad\n")
+    quickstart["sources"]["mine"] = {"kind": "path", "path": "mine.csv", "sha256": sha256(folder / "mine.csv")}
+    data = {"format": "table", "source": "mine", "train": "mine.csv", "dev": {"share": 0.2, "seed": 1}}
+    data |= {"text": "review", "text_pair": None, "label": "stars"}
+    quickstart["tasks"]["products"]["data"] = data
+    assert refused(quickstart) == "mine.csv: no column 'review': it has body, stars"
+    data["text"] = "body"
+    assert refused(quickstart) == "mine.csv: line 2: the only row of class 'good': correct it, remove it or add rows"
+
+
+def test_a_gpu_that_is_not_there(quickstart, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(["97"] * 99))
+    assert "0 of these GPUs can be used" in refused(quickstart)
 
 
 def test_plain_dvc_says_it_first(quickstart, folder):
