@@ -26,6 +26,8 @@ from flows.logs import StageError
 from flows.owner import own_clone
 from flows.schedule import Schedule
 from flows.stage import RESTORED, UNCHANGED, reproduce
+from tasks.params import load
+from tasks.preflight import preflight
 
 WORKERS = 2
 PATIENCE = 60
@@ -87,7 +89,7 @@ def pipeline(
     """
     try:
         with own_clone("a pipeline"):
-            stages = dag.read(targets or [])
+            stages = plan(targets or [])
             pool = remote.find(gpu_pool, patience) if gpu_pool else None
             devices, per_stage = ([], 1) if pool else here.devices(gpus)
             schedule = Schedule(
@@ -97,6 +99,16 @@ def pipeline(
     except UserError as error:
         get_run_logger().error(str(error))
         return Failed(name=REFUSED, message=str(error))
+
+
+def plan(targets: list[str]) -> dict[str, dag.Stage]:
+    """The stages that `targets` take, once params.yaml holds nothing that would stop one of them.
+
+    Raises:
+        UserError: it does, or dvc.yaml has no such target.
+    """
+    preflight(load())
+    return dag.read(targets)
 
 
 class Run:
@@ -201,7 +213,7 @@ def main() -> NoReturn:
     arguments = _arguments()
     if arguments.workers < 1:
         raise UserError(f"--workers {arguments.workers}: at least 1 is needed")
-    stages = dag.read(arguments.targets)
+    stages = plan(arguments.targets)
     if arguments.dry:
         _tell_what_would_run(stages, arguments.force)
         sys.exit(0)

@@ -23,6 +23,7 @@ from flows import dag, processes, training_progress
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.run_cache import NO_RESULT
+from tasks import params
 from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")
@@ -159,6 +160,7 @@ def stage(name: str, revision: str, lock: str, force: bool = False, patience: in
         with own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
             fetch_revision(revision)
             check_out(revision)
+            params.load()  # names that a shell would run are refused before DVC makes commands of them
             dag.write_lock(lock)
             if name not in dag.names():
                 raise UserError(f"refused: dvc.yaml of {revision} defines no stage {name!r}")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.flows.conftest import Server
-from tests.flows.toy import PARAMS, Span, Toy, alive, entries, reproduced, wait_until
+from tests.flows.toy import NAMES, TOY_YAML, Span, Toy, alive, entries, params, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(240)
 STAGES = 9
@@ -29,7 +29,7 @@ def test_as_dvc_repro_and_then_nothing_to_do(toy: Toy, server: Server) -> None:
 def test_what_has_changed_is_run_and_no_more(toy: Toy, server: Server) -> None:
     toy.check(sys.executable, "-m", "dvc", "repro")
     toy.reset()
-    (toy.root / "params.yaml").write_text(PARAMS.replace("layers: 2", "layers: 4"))
+    (toy.root / "toy.yaml").write_text(TOY_YAML.replace("layers: 2", "layers: 4"))
     dry = toy.pipeline("--dry")
     assert "distil@a-x: would run\n" in dry.stdout
     assert "train@a: up to date\n" in dry.stdout
@@ -49,6 +49,17 @@ def test_targets_and_force(toy: Toy, server: Server) -> None:
     done = toy.pipeline("--targets", "train@a", "--force", **server.environment)
     assert "done: 2 stages: 2 run" in done.stdout
     assert toy.started() == ["download@a", "train@a"]
+
+
+def test_a_name_that_a_shell_would_run_is_refused(toy: Toy) -> None:
+    (toy.root / "params.yaml").write_text(params(NAMES | {"movies": "a; touch pwned"}))
+    for options in ([], ["--dry"]):
+        refused = toy.pipeline(*options)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: params.yaml: tasks: 'a; touch pwned' cannot be a name")
+        assert len(refused.stderr.splitlines()) == 1
+    assert toy.started() == []
+    assert not (toy.root / "pwned").exists()
 
 
 def test_side_by_side_but_one_stage_a_gpu(toy: Toy, server: Server) -> None:

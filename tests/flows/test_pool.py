@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.flows.conftest import PROJECT, Server, Worker, kill_tree
-from tests.flows.toy import PARAMS, Toy, alive, build, entries, reproduced, wait_until
+from tests.flows.toy import NAMES, TOY_YAML, Toy, alive, build, entries, params, reproduced, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 TO_POOL = ("--gpu-pool", "gpu", "--patience", "12")
@@ -30,7 +30,7 @@ class World:
         self.driver.reset()
         for worker in self.workers:
             (worker.clone.root / "models/a.checkpoint").unlink(missing_ok=True)
-        self.driver.commit(params__yaml=PARAMS.replace("seed: 1", f"seed: {seed}"))
+        self.driver.commit(params__yaml=params(NAMES), toy__yaml=TOY_YAML.replace("seed: 1", f"seed: {seed}"))
 
     def pipeline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.driver.pipeline(*TO_POOL, *arguments, **self.server.environment)
@@ -198,7 +198,7 @@ def test_a_killed_driver_loses_nothing(world: World) -> None:
 def test_a_revision_that_is_not_on_origin(world: World) -> None:
     world.change(seed=8)
     driver, origin = world.driver, world.driver.root.parent / "origin.git"
-    driver.commit(push=False, params__yaml=PARAMS.replace("seed: 1", "seed: 9"))
+    driver.commit(push=False, toy__yaml=TOY_YAML.replace("seed: 1", "seed: 9"))
     revision = driver.check("git", "rev-parse", "HEAD").strip()
     refused = world.pipeline()
     assert refused.returncode == 2
@@ -226,14 +226,18 @@ def test_a_revision_that_is_not_on_origin(world: World) -> None:
 def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World) -> None:
     world.change(seed=10)
     revision = world.driver.check("git", "rev-parse", "HEAD").strip()
+    world.driver.commit(params__yaml=params(NAMES | {"movies": "a; touch pwned"}))
+    shell = world.driver.check("git", "rev-parse", "HEAD").strip()
     names = ["train@a; touch pwned", "--force", "report/../x", ""]
+    asked = [*((name, revision) for name in names), ("download@a; touch pwned", shell)]
     call = (
         "from flows.stage import stage\n"
-        f"for name in {names!r}:\n"
-        f"    state = stage(name, {revision!r}, '', return_state=True)\n"
+        f"for name, revision in {asked!r}:\n"
+        "    state = stage(name, revision, '', return_state=True)\n"
         "    print(state.type.value, state.message)"
     )
     clone = world.workers[0].clone
-    done = clone.check(sys.executable, "-c", call, **world.server.environment)
-    assert done.splitlines() == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
+    *undefined, unnameable = clone.check(sys.executable, "-c", call, **world.server.environment).splitlines()
+    assert undefined == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
+    assert unnameable.startswith("FAILED params.yaml: tasks: 'a; touch pwned' cannot be a name")
     assert not (clone.root / "pwned").exists()

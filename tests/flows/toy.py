@@ -1,6 +1,7 @@
 """A small project of its own to run the flows on: git, DVC, a remote, stages of milliseconds."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,14 +13,11 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-PARAMS = """\
-profile: toy
+NAMES = {"movies": "a", "products": "b", "S_3L": "x", "S_2L": "y"}  # the quickstart's tasks and students
+TOY_YAML = """\
 seed: 1
 rate: 5.0e-5
-tasks:
-  a: {text: alpha}
-  b: {text: beta}
-students:
+shapes:
   x: {layers: 2, dropout: 0.10, note: "a text: long enough to be folded, if a YAML writer folds at eighty columns"}
   y: {layers: 3, dropout: null, note: ""}
 """
@@ -37,14 +35,14 @@ stages:
     do:
       cmd: python work.py train data/${key}.txt models/${key} ${steps} ${seed}
       deps: ["data/${key}.txt"]
-      params: [seed, rate]
+      params: [toy.yaml: [seed, rate]]
       outs: ["models/${key}"]
       meta: {device: gpu}
   distil:
     matrix: {task: "${tasks}", student: "${students}"}
     cmd: python work.py distil models/${item.task} students/${item.task}-${item.student}.txt
     deps: ["models/${item.task}"]
-    params: ["students.${item.student}"]
+    params: [toy.yaml: ["shapes.${item.student}"]]
     outs: ["students/${item.task}-${item.student}.txt"]
   report:
     cmd: python work.py table students results/table.md
@@ -52,6 +50,7 @@ stages:
     outs: [results/table.md]
 vars:
   - steps: 4
+  - toy.yaml
 """
 IGNORED = "/data\n/models\n/students\n/results\n"
 
@@ -201,8 +200,16 @@ def build(folder: Path) -> Toy:
     (root / "source-a.txt").write_text("alpha\n")
     (root / "source-b.txt").write_text("beta\n")
     (root / ".gitignore").write_text(IGNORED)
-    toy.commit(params__yaml=PARAMS, dvc__yaml=DVC_YAML)
+    toy.commit(params__yaml=params(NAMES), toy__yaml=TOY_YAML, dvc__yaml=DVC_YAML)
     return toy
+
+
+def params(names: dict[str, str]) -> str:
+    """The quickstart's params under other names."""
+    text = (Path(__file__).parents[2] / "profiles/quickstart.yaml").read_text().replace("quickstart", "toy")
+    for name, other in names.items():
+        text = re.sub(rf"\b{name}\b", f'"{other}"' if ";" in other else other, text)
+    return text
 
 
 def reproduced(toy: Toy, *targets: str) -> str:
