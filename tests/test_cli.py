@@ -490,8 +490,8 @@ def test_compare_of_another_architecture_and_of_ids(models, tmp_path):
 
 
 def test_compare_names_the_mistake(models):
-    done = compare(models, "bert", label="body")
-    assert_one_line(done, "table.csv: line 2: unknown label 'the film was great': the labels are bad, fair, good")
+    done = compare(models, "bert", label="title")
+    assert_one_line(done, "table.csv: line 2: unknown label 'a story': the labels are bad, fair, good")
 
 
 def test_models_that_cannot_be_compared(models):
