@@ -2,6 +2,8 @@
 
 The import takes several times as long as a command on a small repository, and a pipeline gives one a stage. The
 process (`python -m flows.forkserver`) ends with the one that started it; the commands that it forked do not.
+The forkserver of multiprocessing would import `__main__`, and Prefect with it, anew for each command, and counts all of
+its processes as ended when it is killed itself.
 """
 
 import json

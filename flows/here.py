@@ -38,7 +38,7 @@ def _gpus() -> list[str]:
     if visible is None:
         query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
         visible = ",".join(_output(query).split()) if shutil.which(query[0]) else ""
-    return [gpu for gpu in visible.split(",") if gpu.strip()]
+    return [gpu for gpu in visible.replace(" ", "").split(",") if gpu not in ("", "-1")]
 
 
 def run_name() -> str:

@@ -1,17 +1,17 @@
 """The pipeline under Prefect: each stale stage, when its upstream ones are done, where there is room.
 
-Usage: python -m flows.pipeline [--targets STAGE ...] [--force] [--dry] [--workers N] [--gpus N]
-       [--gpu-pool NAME] [--patience SECONDS]
+Usage: python -m flows.pipeline [STAGE]... [--force] [--dry] [--workers N] [--gpus N] [--gpu-pool NAME]
+       [--patience SECONDS]
 Exit status: 0 done, 1 a stage has failed, 2 unusable input, 130 interrupted.
 """
 
-import argparse
 import signal
 import sys
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
+import typer
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
@@ -208,19 +208,35 @@ class Run:
         return Failed(message=f"{message}; skipped: {', '.join(skipped)}" if skipped else message)
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
 @exits_cleanly
-def main() -> NoReturn:
-    arguments = _arguments()
-    if arguments.workers < 1:
-        raise UserError(f"--workers {arguments.workers}: at least 1 is needed")
-    stages = plan(arguments.targets)
-    if arguments.dry:
-        _tell_what_would_run(stages, arguments.force)
-        sys.exit(0)
+def main(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Only these, with what they need.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages even if they are up to date.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Print what would run, and run nothing.")] = False,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Stages side by side here.")] = WORKERS,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stages marked for a GPU side by side: one a GPU; without one: 1."),
+    ] = None,
+    gpu_pool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Work pool for the stages marked for a GPU.")
+    ] = None,
+    patience: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Silence that means lost.")] = PATIENCE,
+) -> None:
+    """Run the DVC pipeline under Prefect."""
+    stages = plan(targets or [])
+    if dry:
+        _tell_what_would_run(stages, force)
+        return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    del arguments.dry
     try:
-        state = pipeline(**vars(arguments), return_state=True)
+        state = pipeline(targets, force, workers, gpus, gpu_pool, patience, return_state=True)
     except RuntimeError as error:
         if "Failed to reach API" not in str(error):
             raise
@@ -241,25 +257,5 @@ def _tell_what_would_run(stages: dict[str, dag.Stage], force: bool) -> None:
         print(f"{name}: {outcome.lower()}")
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the DVC pipeline under Prefect.")
-    parser.add_argument("--targets", nargs="+", default=[], metavar="STAGE", help="only these, with what they need")
-    parser.add_argument("--force", action="store_true", help="run stages even if they are up to date")
-    parser.add_argument("--dry", action="store_true", help="print what would run, and run nothing")
-    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"stages side by side ({WORKERS})")
-    parser.add_argument(
-        "--gpus", type=int, metavar="N", help="stages marked for a GPU side by side (one a GPU; without one: 1)"
-    )
-    parser.add_argument("--gpu-pool", metavar="NAME", help="work pool for the stages marked for a GPU")
-    parser.add_argument(
-        "--patience",
-        type=int,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help=f"silence that means lost ({PATIENCE})",
-    )
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    main()
+    app(prog_name="python -m flows.pipeline")

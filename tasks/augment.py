@@ -8,11 +8,11 @@ from confidistill.architectures import architecture_in
 from confidistill.augmentation.augment import write_augmented
 from confidistill.augmentation.vectors import load_vectors
 from confidistill.text.tokens import load_tokenizer
-from tasks.entry import stage
+from tasks.entry import gpu_stage
 from tasks.params import Params
 
 
-@stage
+@gpu_stage
 def main(params: Params, task: str) -> None:
     settings = params.augment[task]
     base, masked_lm = Path("models/base"), None

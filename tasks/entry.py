@@ -47,6 +47,35 @@ def _names(module: str, kinds: list[str], params: Params) -> tuple[str, ...]:
     return given
 
 
+def gpu_stage(main: Callable[..., None]) -> Callable[[], None]:
+    """A stage marked for a GPU; without one it runs on the processor, unless the GPUs that were named are not there."""
+    command = stage(main)
+
+    @exits_cleanly
+    def launch() -> None:
+        check_gpus()
+        command()
+
+    return launch
+
+
+def check_gpus() -> None:
+    """Refuse a CUDA_VISIBLE_DEVICES that names GPUs which are not there: CUDA would show none of them, in silence.
+
+    Empty, or -1, is the processor on purpose.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if named and named != "-1":
+        import torch
+
+        found = torch.cuda.device_count()
+        if found < len(named.split(",")):
+            raise UserError(
+                f"CUDA_VISIBLE_DEVICES is {named}: {found} of these GPUs can be used: correct it, or unset it "
+                "to run on the processor"
+            )
+
+
 def training_stage(main: Callable[..., None], *, before: Callable[..., None] | None = None) -> Callable[[], None]:
     """A stage that trains: with `processes` > 1 in params.yaml it starts itself again under torchrun.
 
@@ -57,6 +86,7 @@ def training_stage(main: Callable[..., None], *, before: Callable[..., None] | N
 
     @exits_cleanly
     def launch() -> None:
+        check_gpus()
         processes = params_file.load().processes
         if processes > 1 and "LOCAL_RANK" not in os.environ:
             if before:

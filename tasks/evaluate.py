@@ -6,7 +6,7 @@ from confidistill.confidence.measures import evaluate, headline
 from confidistill.confidence.prediction_files import write_predictions
 from confidistill.confidence.predictions import from_logits
 from confidistill.files import atomic_file, atomic_folder, json_text
-from tasks.entry import stage
+from tasks.entry import gpu_stage
 from tasks.pairs import load_pair
 from tasks.params import Params
 from tasks.results import PLOTS, hashes
@@ -16,7 +16,7 @@ from tasks.tables import logits, splits, teacher_table
 OPTIONAL = ("mcc", "f1")
 
 
-@stage
+@gpu_stage
 def main(params: Params, task: str, student: str) -> None:
     from confidistill.classifiers import open_classifier
     from confidistill.report import figures

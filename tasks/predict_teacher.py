@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from confidistill.files import atomic_folder
-from tasks.entry import stage
+from tasks.entry import gpu_stage
 from tasks.params import Params
 from tasks.tables import splits
 
 
-@stage
+@gpu_stage
 def main(params: Params, task: str) -> None:
     from confidistill.classifiers import open_classifier
 

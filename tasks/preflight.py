@@ -4,7 +4,6 @@
 so that plain `dvc repro` says the same.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from confidistill.sources.fetch import fetch
 from confidistill.sources.pins import HubSource, PackageSource, PathSource
 from confidistill.text.dataset import TableData, read_own
 from tasks.base import FETCHED, Base, at_key, check_fit, read_base
-from tasks.entry import stage
+from tasks.entry import check_gpus, stage
 from tasks.lock import is_fetched
 from tasks.params import Params, Student
 
@@ -37,7 +36,7 @@ def preflight(params: Params) -> None:
     """Raise a UserError, one line, for the first thing that would stop the run of `params` at some stage."""
     _check_paths(params)
     _check_tables(params)
-    _check_gpus()
+    check_gpus()
     base = base_of(params)
     if base:
         check_fit(params, base)
@@ -79,20 +78,6 @@ def _check_tables(params: Params) -> None:
             continue
         if not is_fetched(f"download_data@{name}", params):
             read_own(task.data, Path(source.path))
-
-
-def _check_gpus() -> None:
-    """CUDA_VISIBLE_DEVICES names GPUs that are there: without one, stages would run on the processor in silence."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if named and named != "-1":
-        import torch
-
-        found = torch.cuda.device_count()
-        if found < len(named.split(",")):
-            raise UserError(
-                f"CUDA_VISIBLE_DEVICES is {named}: {found} of these GPUs can be used: correct it, or unset it "
-                "to run on the processor"
-            )
 
 
 def _fetched(params: Params) -> Iterator[tuple[str, str]]:

@@ -42,11 +42,11 @@ def test_what_has_changed_is_run_and_no_more(toy: Toy, server: Server) -> None:
 
 
 def test_targets_and_force(toy: Toy, server: Server) -> None:
-    done = toy.pipeline("--targets", "train@a", **server.environment)
+    done = toy.pipeline("train@a", **server.environment)
     assert "done: 2 stages: 2 run" in done.stdout, done.stdout + done.stderr
     assert toy.lock == reproduced(toy, "train@a")
     toy.reset()
-    done = toy.pipeline("--targets", "train@a", "--force", **server.environment)
+    done = toy.pipeline("train@a", "--force", **server.environment)
     assert "done: 2 stages: 2 run" in done.stdout
     assert toy.started() == ["download@a", "train@a"]
 
@@ -62,10 +62,19 @@ def test_a_name_that_a_shell_would_run_is_refused(toy: Toy) -> None:
     assert not (toy.root / "pwned").exists()
 
 
+def test_gpus_that_are_not_there_are_refused(toy: Toy) -> None:
+    refused = toy.pipeline(CUDA_VISIBLE_DEVICES="97")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: CUDA_VISIBLE_DEVICES is 97: 0 of these GPUs can be used")
+    assert len(refused.stderr.splitlines()) == 1
+    assert toy.started() == []
+
+
 def test_side_by_side_but_one_stage_a_gpu(toy: Toy, server: Server) -> None:
     toy.tell("pace", "0.5")
     toy.tell("pause", "1")
-    done = toy.pipeline("--workers", "4", "--gpus", "1", CUDA_VISIBLE_DEVICES="5,7", **server.environment)
+    programs = toy.machine_with_gpus("5", "7")
+    done = toy.pipeline("--workers", "4", "--gpus", "1", PATH=programs, **server.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     spans = toy.spans()
     assert [spans[f"train@{task}"].gpus for task in "ab"] == ["5", "5"]
@@ -138,10 +147,10 @@ def test_interrupted_and_gone_on_with(toy: Toy, server: Server) -> None:
 
 def test_one_pipeline_a_clone_and_what_a_killed_one_leaves(toy: Toy, server: Server) -> None:
     toy.tell("pace", "0.5")
-    first = toy.start("--workers", "1", "--targets", "train@a", **server.environment)
+    first = toy.start("--workers", "1", "train@a", **server.environment)
     wait_until(lambda: list(toy.root.glob("models/*.checkpoint")), "the training is at its first step")
     toy.tell("pace", "600")
-    second = toy.pipeline("--targets", "train@a", **server.environment)
+    second = toy.pipeline("train@a", **server.environment)
     assert second.returncode == 2
     owner = f"a pipeline, process {first.pid}"
     assert f"error: {owner} is at work in this clone: wait for its end" in second.stderr
@@ -149,7 +158,7 @@ def test_one_pipeline_a_clone_and_what_a_killed_one_leaves(toy: Toy, server: Ser
     first.wait()
     _, killed = server.flow_runs(toy.run_name())
     assert killed["state"]["type"] == "RUNNING"
-    third = toy.start("--targets", "train@a", **server.environment)
+    third = toy.start("train@a", **server.environment)
     wait_until(lambda: "waiting for the stage that a killed run left" in toy.output, "the third one waits")
     toy.tell("pace", "0")
     assert third.wait(60) == 0, toy.output

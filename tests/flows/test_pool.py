@@ -114,7 +114,7 @@ def test_same_dvc_lock_as_a_local_run(world: World) -> None:
 def test_a_killed_worker_is_replaced(world: World) -> None:
     world.change(seed=2)
     world.driver.tell("pace", "1")
-    with world.start("--targets", "distil@a-x") as process:
+    with world.start("distil@a-x") as process:
         wait_until(lambda: world.steps("a") >= 2, "the training is at its second step")
         (event,) = [event for event in world.driver.trace() if event.stage == "train@a"]
         (lost,) = [worker for worker in world.workers if worker.name == event.folder]
@@ -131,7 +131,7 @@ def test_a_killed_worker_is_replaced(world: World) -> None:
 def test_the_server_is_restarted(world: World) -> None:
     world.change(seed=3)
     world.driver.tell("pace", "2")
-    with world.start("--targets", "distil@a-x") as process:
+    with world.start("distil@a-x") as process:
         wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
         world.server.kill()
         world.server.start()
@@ -143,7 +143,7 @@ def test_the_server_is_restarted(world: World) -> None:
 
 def test_the_remote_is_away_for_a_while(world: World) -> None:
     world.change(seed=4)
-    with world.remote_away() as comes_back, world.start("--targets", "train@a") as process:
+    with world.remote_away() as comes_back, world.start("train@a") as process:
         wait_until(lambda: TRIED_IN_VAIN in world.log(), "a transfer waits for another try")
         world.driver.tell("pace", "1")
         comes_back()
@@ -170,7 +170,7 @@ def test_a_stage_fails_for_good(world: World) -> None:
 def test_an_interrupted_driver_calls_its_stages_back(world: World) -> None:
     world.change(seed=7)
     world.driver.tell("pace", "30")
-    with world.start("--targets", "train@a") as process:
+    with world.start("train@a") as process:
         wait_until(lambda: "train@a" in world.driver.started(), "the training runs")
         process.send_signal(signal.SIGINT)
         status, output = world.finished(process)
@@ -182,14 +182,14 @@ def test_an_interrupted_driver_calls_its_stages_back(world: World) -> None:
 def test_a_killed_driver_loses_nothing(world: World) -> None:
     world.change(seed=6)
     world.driver.tell("pace", "0.5")
-    with world.start("--targets", "train@a") as process:
+    with world.start("train@a") as process:
         wait_until(lambda: world.steps("a") >= 1, "the training is at its first step")
         pushed = world.pushed()
         kill_tree(process.pid)
         process.wait()
     wait_until(lambda: world.driver.trace("end"), "the training is over")
     wait_until(lambda: world.pushed() > pushed, "its results are in the remote")
-    again = world.pipeline("--targets", "train@a")
+    again = world.pipeline("train@a")
     assert again.returncode == 0, again.stdout + again.stderr
     assert world.driver.started().count("train@a") == 1
     assert entries(world.driver.lock)["train@a"] == entries(reproduced(world.driver, "train@a"))["train@a"]

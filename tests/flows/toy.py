@@ -141,6 +141,14 @@ class Toy:
         if push:
             self.check("git", "push", "--quiet", "origin", "HEAD:main")
 
+    def machine_with_gpus(self, *indices: str) -> str:
+        """A PATH on which nvidia-smi lists these GPUs."""
+        program = self.control / "bin/nvidia-smi"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nprintf '%s\\n' {' '.join(indices)}\n")
+        program.chmod(0o755)
+        return os.pathsep.join([str(program.parent), self.environment()["PATH"]])
+
     def run_name(self) -> str:
         """What a run of the pipeline at this revision is called."""
         profile = YAML(typ="safe").load(self.root / "params.yaml")["profile"]
