@@ -49,8 +49,8 @@ def measure(student: str, stage: int, *, batch: int, length: int, steps: int, pr
     from confidistill.distillation.data import Batch, Example, Sequences
     from confidistill.distillation.features import feature_loss
     from confidistill.distillation.layers import uniform_layer_map
-    from confidistill.distillation.losses import prediction_loss
     from confidistill.distillation.student import StudentShape, build_student
+    from confidistill.distillation.terms import prediction_loss
     from confidistill.distillation.trainer import Loss
     from confidistill.distillation.training import fit
 

@@ -4,25 +4,33 @@ from pathlib import Path
 
 import pandas as pd
 
-from confidistill.architectures import architecture_in
-from confidistill.augmentation.augment import write_augmented
-from confidistill.augmentation.vectors import load_vectors
-from confidistill.text.tokens import load_tokenizer
+from confidistill.files import atomic_file
 from tasks.entry import gpu_stage
 from tasks.params import Params
 
 
 @gpu_stage
 def main(params: Params, task: str) -> None:
+    params.task(task)
+    train, output = pd.read_parquet(f"data/raw/{task}/train.parquet"), Path(f"data/augmented/{task}.parquet")
     settings = params.augment[task]
+    if settings is None:  # students learn from the training set as it is
+        with atomic_file(output) as path:
+            train.assign(origin=range(len(train))).to_parquet(path, index=False)
+        return
+    from confidistill.architectures import architecture_in
+    from confidistill.augmentation.augment import write_augmented
+    from confidistill.augmentation.vectors import load_vectors
+    from confidistill.text.tokens import load_tokenizer
+
     base, masked_lm = Path("models/base"), None
     if params.models.mlm:
         from confidistill.augmentation.masked_lm import MaskedLM
 
         masked_lm = MaskedLM(Path("models/mlm"))
     write_augmented(
-        pd.read_parquet(f"data/raw/{task}/train.parquet"),
-        Path(f"data/augmented/{task}.parquet"),
+        train,
+        output,
         architecture=architecture_in(base),
         tokenizer=load_tokenizer(base),
         vectors=load_vectors(Path("data/vectors")),

@@ -63,7 +63,13 @@ def compose(
         "corpus": _block(quickstart, "corpus") if from_text else "corpus: null  # of general distillation",
         "tasks": f"tasks:\n{_task(_block(_block(quickstart, 'tasks'), 'movies', 2), name, tables)}",
         "students": "students:\n" + "\n".join(_student(quickstart, *student, base) for student in students.items()),
-        "augment": "augment: {}  # tasks that are augmented: see profiles/quickstart.yaml",
+        "pairs": "\n".join(
+            [
+                _block(quickstart, "pairs").splitlines()[0],
+                *(f"  {name}-{student}: {{intermediate: {{}}, prediction: {{}}}}" for student in students),
+            ]
+        ),
+        "augment": f"augment:\n  {name}: null  # as it is; profiles/quickstart.yaml shows how to vary it",
         "general": _general(_block(quickstart, "general"), from_text),
     }
     keys = list(YAML(typ="safe").load(quickstart))

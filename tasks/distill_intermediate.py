@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.entry import checkpoints, training, training_stage
+from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table
 
@@ -20,6 +20,7 @@ def main(params: Params, task: str, student: str) -> None:
         max_length=params.task(task).max_length,
         layer_map=params.student(student).layer_map,
         padding=settings.padding,
+        terms=terms(settings.loss),
         training=training(settings),
         checkpoints=checkpoints("distill_intermediate", task, student),
     )

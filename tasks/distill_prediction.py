@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tasks.entry import checkpoints, training, training_stage
+from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
-from tasks.tables import distillation_table, label_names, teacher_table
+from tasks.tables import distillation_table, label_names, selection_split, teacher_table
 
 
 @training_stage
@@ -15,14 +15,15 @@ def main(params: Params, task: str, student: str) -> None:
     distill_prediction(
         Path("models/intermediate") / task / student,
         distillation_table(task),
-        teacher_table(task, "dev"),
+        teacher_table(task, selection_split(task)),
         Path("models/student") / task / student,
         label_names=label_names(task),
         max_length=params.task(task).max_length,
-        loss=settings.loss,
+        terms=terms(settings.loss),
         alpha=settings.alpha,
         temperature=settings.temperature,
         metric=params.task(task).metric,
+        selected_on=selection_split(task),
         training=training(settings),
         checkpoints=checkpoints("distill_prediction", task, student),
     )

@@ -18,7 +18,7 @@ def main(params: Params, task: str) -> None:
     with TemporaryDirectory() as folder:
         fetched = fetch(source, Path(folder))
         try:
-            prepare(data, fetched, Path("data/raw") / task)
+            prepare(data, fetched, Path("data/raw") / task, held_out=params.selection)
         except UserError as error:  # of the user's own file, not of the copy
             shown = source.path if isinstance(source, PathSource) else data.source
             raise UserError(str(error).replace(str(fetched), shown)) from None

@@ -110,6 +110,13 @@ def training(settings: Any) -> Any:
     return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})
 
 
+def terms(loss: Any) -> Any:
+    """The library's terms of a `loss` of params.yaml."""
+    from confidistill.distillation.terms import Term
+
+    return tuple(Term(term.name, term.weight) for term in loss)
+
+
 def checkpoints(*names: str) -> Path:
     """Where a training stage keeps its checkpoints.
 

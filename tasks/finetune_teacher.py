@@ -6,7 +6,7 @@ import pandas as pd
 
 from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
-from tasks.tables import label_names
+from tasks.tables import label_names, selection_split
 
 
 @training_stage
@@ -18,13 +18,14 @@ def main(params: Params, task: str) -> None:
     finetune_teacher(
         Path("models/base"),
         pd.read_parquet(data / "train.parquet"),
-        pd.read_parquet(data / "dev.parquet"),
+        pd.read_parquet(data / f"{selection_split(task)}.parquet"),
         Path("models/teacher") / task,
         label_names=label_names(task),
         max_length=settings.max_length,
         training=training(params.teacher_of(task)),
         checkpoints=checkpoints("finetune_teacher", task),
         metric=settings.metric,
+        selected_on=selection_split(task),
     )
 
 

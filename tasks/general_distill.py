@@ -1,8 +1,9 @@
 """Distil the un-fine-tuned base model on plain text, import a published general student, or only build one."""
 
+from functools import partial
 from pathlib import Path
 
-from tasks.entry import checkpoints, training, training_stage
+from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
 
 
@@ -21,7 +22,8 @@ def pack(params: Params, student: str) -> None:
         )
 
 
-def distil(params: Params, student: str) -> None:
+@partial(training_stage, before=pack)
+def main(params: Params, student: str) -> None:
     from confidistill.distillation.general import distill_general, start_student
     from confidistill.distillation.published import import_checkpoint
     from confidistill.distillation.student import StudentShape
@@ -53,12 +55,11 @@ def distil(params: Params, student: str) -> None:
         max_length=settings.max_length,
         sequences=settings.sequences,
         padding=settings.padding,
+        terms=terms(settings.loss),
         training=training(settings),
         checkpoints=checkpoints("general_distill", student),
     )
 
-
-main = training_stage(distil, before=pack)
 
 if __name__ == "__main__":
     main()

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.errors import UserError
 from confidistill.sources.pins import Source
-from confidistill.text.dataset import TaskData
+from confidistill.text.dataset import HeldOut, TaskData
 from tasks.names import check_names
 
 PARAMS_FILE = Path("params.yaml")
@@ -44,10 +44,45 @@ class TrainingSettings(Section):
     checkpoint_steps: Positive
 
 
+class LossTerm(Section):
+    """One term of a loss; `confidistill.distillation.terms` has the formulas behind the names."""
+
+    name: str
+    weight: Annotated[float, Field(gt=0, lt=float("inf"))] = 1.0
+
+
+class FeatureTerm(LossTerm):
+    """A term of general distillation and of stage 1."""
+
+    name: Literal["attention", "hidden", "embedding"]
+
+
+class PredictionTerm(LossTerm):
+    """A term of stage 2."""
+
+    name: Literal["soft_ce", "kl", "js", "sigma", "logit_mse"]
+
+
+T = TypeVar("T", bound=LossTerm)
+
+
+def _once(terms: list[T]) -> list[T]:
+    names = [term.name for term in terms]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice!r} is named twice: give it one weight")
+    return terms
+
+
+def _as_list(loss: Any) -> Any:
+    """`loss: soft_ce` is short for `loss: [{name: soft_ce, weight: 1.0}]`."""
+    return [{"name": loss}] if isinstance(loss, str) else loss
+
+
 class FeatureSettings(TrainingSettings):
     """A stage that matches attention scores and hidden states: intermediate and general distillation."""
 
     padding: Literal["ignore", "reference"]
+    loss: Annotated[list[FeatureTerm], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_once)]
 
 
 class GeneralSettings(FeatureSettings):
@@ -63,7 +98,7 @@ class GeneralSettings(FeatureSettings):
 class PredictionSettings(TrainingSettings):
     """Prediction-layer distillation: which loss, how much of the hard labels (Eq. 1), which temperature."""
 
-    loss: Literal["soft_ce", "logit_mse"]
+    loss: Annotated[list[PredictionTerm], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_once)]
     alpha: Share
     temperature: Annotated[float, Field(gt=0)]
 
@@ -99,8 +134,14 @@ class Corpus(Section):
     files: list[str] | None
 
 
+def _held_out(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must be dev, or {share, seed}")
+    return None if value == "dev" else value
+
+
 class Task(Section):
-    """One classification task. `metric` picks the best epoch on dev; `also_report` adds measures to it.
+    """One classification task. `metric` picks the best epoch; `also_report` adds measures to it.
 
     `teacher`, `intermediate` and `prediction` hold what differs, for this task, from the sections of that name.
     """
@@ -109,7 +150,6 @@ class Task(Section):
     max_length: Positive
     metric: Literal["accuracy", "mcc"]
     also_report: list[Literal["mcc", "f1"]]
-    distil_on: str
     teacher: Overrides
     intermediate: Overrides
     prediction: Overrides
@@ -126,6 +166,13 @@ class Student(Section):
     checkpoint: str | None
     layer_map: Literal["uniform"] | dict[Literal["attention", "hidden"], list[int]]
     general: Overrides
+    intermediate: Overrides
+    prediction: Overrides
+
+
+class Pair(Section):
+    """What differs for one task and one student, over what the task and the student say themselves."""
+
     intermediate: Overrides
     prediction: Overrides
 
@@ -151,7 +198,11 @@ class Params(Section):
     corpus: Corpus | None
     tasks: Annotated[dict[str, Task], Field(min_length=1)]
     students: Annotated[dict[str, Student], Field(min_length=1)]
-    augment: dict[str, AugmentSettings]
+    pairs: dict[str, Pair]
+    selection: Annotated[HeldOut | None, BeforeValidator(_held_out)]
+    """What picks epochs, prunes and guards; None (`dev` in the file): the dev set, as TinyBERT does it."""
+    seeds: list[Annotated[int, Field(ge=0)]]
+    augment: dict[str, AugmentSettings | None]
     teacher: TrainingSettings
     general: GeneralSettings
     intermediate: FeatureSettings
@@ -178,12 +229,23 @@ class Params(Section):
         return not self.student(student).checkpoint and self.general_of(student).sequences != 0
 
     def intermediate_of(self, task: str, student: str) -> FeatureSettings:
-        """Settings of stage 1; the task's keys win over the student's, the student's over the section's."""
-        return _merge(self.intermediate, self.student(student).intermediate, self.task(task).intermediate)
+        """Settings of stage 1: the section, what the task or the student changes, what the pair changes over both."""
+        return _merge(self.intermediate, *self._overrides("intermediate", task, student))
 
     def prediction_of(self, task: str, student: str) -> PredictionSettings:
-        """Settings of stage 2; the task's keys win over the student's, the student's over the section's."""
-        return _merge(self.prediction, self.student(student).prediction, self.task(task).prediction)
+        """Settings of stage 2: the section, what the task or the student changes, what the pair changes over both."""
+        return _merge(self.prediction, *self._overrides("prediction", task, student))
+
+    def _overrides(self, section: str, task: str, student: str) -> list[Overrides]:
+        owners = (self.task(task), self.student(student), self.pairs[f"{task}-{student}"])
+        of_task, of_student, of_pair = (getattr(owner, section) for owner in owners)
+        for key in of_task:
+            if key in of_student and key not in of_pair:
+                raise UserError(
+                    f"{section}.{key} is in two places, tasks.{task} and students.{student}: "
+                    f"remove one, or say which in pairs.{task}-{student}.{section}"
+                )
+        return [of_task, of_student, of_pair]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -207,19 +269,25 @@ class Params(Section):
         for key, source in named.items():
             if source not in self.sources:
                 raise UserError(f"{key}: no source is called {source!r}: add it to `sources`")
-        for name in self.augment:
-            if name not in self.tasks:
-                raise UserError(f"augment.{name}: unknown task: tasks are {', '.join(self.tasks)}")
-        for name, task in self.tasks.items():
-            table = f"augmented/{name}.parquet" if name in self.augment else f"raw/{name}/train.parquet"
-            if task.distil_on != table:
-                why = "is" if name in self.augment else "is not"
-                raise UserError(f"tasks.{name}.distil_on: must be {table}: {name} {why} listed in `augment`")
+        pairs = [f"{task}-{student}" for task in self.tasks for student in self.students]
+        for key, wanted, given in (("pairs", pairs, self.pairs), ("augment", list(self.tasks), self.augment)):
+            nothing = "{intermediate: {}, prediction: {}}" if key == "pairs" else "null"
+            for name in wanted:
+                if name not in given:
+                    raise UserError(f"{key}: {name!r} is missing: add `{name}: {nothing}`, or what is meant for it")
+                if wanted.count(name) > 1:
+                    raise UserError(f"two pairs are called {name!r}: rename a task or a student")
+            for name in given:
+                if name not in wanted:
+                    raise UserError(f"{key}.{name}: there is none: known are {', '.join(wanted)}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError("seeds: one is named twice")
+        for name in self.tasks:
             self.teacher_of(name)
             for student_name in self.students:
                 self.intermediate_of(name, student_name)
                 self.prediction_of(name, student_name)
-        if self.augment and not self.vectors:
+        if any(self.augment.values()) and not self.vectors:
             raise UserError("vectors: name a source: the tasks listed in `augment` need word vectors")
         for student_name in self.students:
             if self.reads_corpus(student_name) and not self.corpus:

@@ -88,6 +88,8 @@ class Plan:
         rows = {name: self._rows(name, task) for name, task in params.tasks.items()}
         distilled = {name: rows[name]["train"] for name in params.tasks}
         for name, settings in params.augment.items():
+            if settings is None:
+                continue
             length = params.tasks[name].max_length
             distilled[name] *= (1 + settings.variants) * (2 if _is_pair(name, params.tasks[name]) else 1)
             if params.models.mlm:
@@ -96,7 +98,7 @@ class Plan:
             examples = rows[name]["train"] * params.teacher_of(name).epochs
             yield f"finetune_teacher@{name}", examples, teacher.training(task.max_length)
         for name, task in params.tasks.items():
-            examples = sum(rows[name].values()) + (distilled[name] if name in params.augment else 0)
+            examples = sum(rows[name].values()) + (distilled[name] - rows[name]["train"])
             yield f"predict_teacher@{name}", examples, teacher.forward(task.max_length)
         for name, shape in students.items():
             if not params.reads_corpus(name):

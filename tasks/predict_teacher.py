@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from confidistill.files import atomic_folder
@@ -15,17 +16,25 @@ def main(params: Params, task: str) -> None:
     from confidistill.classifiers import open_classifier
 
     settings = params.task(task)
-    tables = {split: Path(f"data/raw/{task}/{split}.parquet") for split in splits(task)}
-    if task in params.augment:
-        tables["augmented"] = Path("data") / settings.distil_on
     teacher = open_classifier(Path("models/teacher") / task, max_length=settings.max_length)
     with atomic_folder(Path("data/teacher") / task) as folder:
-        for name, path in tables.items():
-            table = pd.read_parquet(path)
-            logits = teacher.logits(table)
-            for index in range(logits.shape[1]):
-                table[f"logit{index}"] = logits[:, index]
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+        for split in splits(task):
+            table = pd.read_parquet(f"data/raw/{task}/{split}.parquet")
+            _write(folder / f"{split}.parquet", table, teacher.logits(table))
+
+        train = pd.read_parquet(folder / "train.parquet")
+        augmented = pd.read_parquet(f"data/augmented/{task}.parquet")
+        # The first row of an origin is that row of train, unchanged: its logits are known.
+        logits = train.filter(regex=r"^logit\d").to_numpy(np.float32)[augmented["origin"]]
+        varied = augmented["origin"].duplicated().to_numpy()
+        if varied.any():
+            logits[varied] = teacher.logits(augmented[varied])
+        _write(folder / "augmented.parquet", augmented, logits)
+
+
+def _write(path: Path, table: pd.DataFrame, logits: np.ndarray) -> None:
+    columns = {f"logit{index}": logits[:, index] for index in range(logits.shape[1])}
+    table.assign(**columns).to_parquet(path, index=False)
 
 
 if __name__ == "__main__":

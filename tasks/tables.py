@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from confidistill.text.splits import HELD_OUT
+
 
 def label_names(task: str) -> list[str]:
     """The task's label names, in the order of their ids."""
@@ -20,9 +22,14 @@ def official_rows(task: str) -> dict[str, int]:
 
 
 def splits(task: str) -> list[str]:
-    """The task's splits, `train` first: `dev`, or what else the task is judged on."""
-    names = sorted(path.stem for path in (Path("data/raw") / task).glob("*.parquet"))
+    """The task's splits, `train` first: `dev`, `selection` where a share is held out, or what else it is judged on."""
+    names = sorted(_manifest(task)["splits"])
     return ["train", *(name for name in names if name != "train")]
+
+
+def selection_split(task: str) -> str:
+    """The split that picks epochs: the held-out share of the training set where there is one, else dev."""
+    return HELD_OUT if HELD_OUT in splits(task) else "dev"
 
 
 def teacher_table(task: str, split: str) -> pd.DataFrame:
@@ -31,9 +38,8 @@ def teacher_table(task: str, split: str) -> pd.DataFrame:
 
 
 def distillation_table(task: str) -> pd.DataFrame:
-    """What students of the task learn from: the augmented set where there is one, else the training set."""
-    augmented = (Path("data/teacher") / task / "augmented.parquet").exists()
-    return teacher_table(task, "augmented" if augmented else "train")
+    """What students of the task learn from: the training set and its variants."""
+    return teacher_table(task, "augmented")
 
 
 def logits(table: pd.DataFrame) -> np.ndarray:

@@ -119,12 +119,13 @@ def params(assets: Path, **changes) -> dict:
         "max_length": 32,
     }
     content["tasks"] = {
-        "plain": task | {"distil_on": "raw/plain/train.parquet"},
-        "varied": task | {"distil_on": "augmented/varied.parquet"},
+        "plain": task,
+        "varied": task,
     }
-    content["augment"] = {"varied": content["augment"]["products"] | {"variants": 1, "candidates": 4}}
+    content["augment"] = {"plain": None, "varied": content["augment"]["products"] | {"variants": 1, "candidates": 4}}
     student = content["students"]["S_2L"] | {"hidden_size": 16, "intermediate_size": 32, "attention_heads": 2}
     content["students"] = {"S_2L": student}
+    content["pairs"] = {f"{task}-S_2L": {"intermediate": {}, "prediction": {}} for task in ("plain", "varied")}
     for section in ("teacher", "general", "intermediate", "prediction"):
         content[section] |= {"batch_size": 16, "epochs": 1, "checkpoint_steps": 2}
     content["teacher"] |= {"epochs": 4, "learning_rate": 3e-3}

@@ -18,15 +18,15 @@ Metric = Literal["accuracy", "mcc"]
 MEASURES = {"accuracy": accuracy, "mcc": matthews}
 
 
-def selection(metric: Metric, dev: Examples, pad_token_id: int) -> Selection:
-    """Select the epoch by accuracy, or by the Matthews correlation, on `dev`."""
+def selection(metric: Metric, split: str, dev: Examples, pad_token_id: int) -> Selection:
+    """Select the epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`."""
 
     def evaluate(model: nn.Module) -> float:
         predicted = logits_of(model, dev, pad_token_id=pad_token_id).argmax(1)
         assert dev.labels is not None
         return float(MEASURES[metric](predicted, dev.labels))
 
-    return Selection(f"dev_{metric}", evaluate)
+    return Selection(f"{split}_{metric}", evaluate)
 
 
 def save_classifier(

@@ -1,5 +1,7 @@
 """Matching features, the loss that general and intermediate distillation share (TinyBERT, Eqs. 7 to 9)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -11,15 +13,26 @@ from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.losses import Padding, attention_loss, hidden_loss
 from confidistill.distillation.scores import capture_scores, forward
 from confidistill.distillation.student import Student
+from confidistill.distillation.terms import ALL_FEATURES, FEATURES, Term, check_terms
 from confidistill.distillation.trainer import Loss
 
 
-def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, padding: Padding) -> Loss:
-    """Sum over the layer map of attention-score MSE and hidden-state MSE (the embedding output included), weights 1.
+def feature_loss(
+    teacher: PreTrainedModel,
+    student: Student,
+    layers: LayerMap,
+    padding: Padding,
+    terms: Sequence[Term] = ALL_FEATURES,
+) -> Loss:
+    """Sum over the layer map of attention-score MSE and hidden-state MSE (the embedding output is hidden state 0).
+
+    `terms` are those of `terms.FEATURES` that count, and how much; TinyBERT: all, weights 1.
 
     Prepares both models: scores are captured, the teacher is put in evaluation mode and asked for no gradients, the
     student's pooler, which no feature depends on, is frozen.
     """
+    check_terms(terms, FEATURES)
+    weights = {term.name: term.weight for term in terms}
     for model in (teacher, student.encoder):
         capture_scores(model)
     teacher.eval().requires_grad_(False)
@@ -36,9 +49,13 @@ def feature_loss(teacher: PreTrainedModel, student: Student, layers: LayerMap, p
             target = forward(teacher, **inputs)
         hidden_states, scores = model(**inputs)
         total = sum(
-            attention_loss(scores[i], target.scores[j], mask, padding) for i, j in enumerate(layers.attention)
+            weights["attention"] * attention_loss(scores[i], target.scores[j], mask, padding)
+            for i, j in enumerate(layers.attention)
+            if "attention" in weights
         ) + sum(
-            hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding) for i, j in enumerate(layers.hidden)
+            weights[kind] * hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding)
+            for i, j in enumerate(layers.hidden)
+            if (kind := "hidden" if i else "embedding") in weights
         )
         assert isinstance(total, Tensor)
         return total

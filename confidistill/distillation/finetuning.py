@@ -33,6 +33,7 @@ def finetune_teacher(
     max_length: int,
     training: Training,
     metric: Metric,
+    selected_on: str = "dev",
     checkpoints: Path,
 ) -> None:
     """Fine-tune the model in the folder `base` and write a Hugging Face classifier to `output`.
@@ -64,8 +65,8 @@ def finetune_teacher(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(base, train, dev, list(label_names), max_length, metric, *code_behind(__name__)),
-        selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
+        inputs=identity(base, train, dev, list(label_names), max_length, metric, selected_on, *code_behind(__name__)),
+        selection=selection(metric, selected_on, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():
         save_classifier(model, tokenizer, output, history=history, card=f"A teacher, fine-tuned from {base}.")

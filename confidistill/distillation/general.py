@@ -1,6 +1,7 @@
 """General distillation: a task-free student of the un-fine-tuned teacher, features only (TinyBERT, section 3.2)."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.packing import pack_corpus, packed_beside
 from confidistill.distillation.student import Initialisation, StudentShape, build_student, write_student
+from confidistill.distillation.terms import ALL_FEATURES, Term
 from confidistill.distillation.training import fit, is_writer, writer_first
 from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
@@ -49,6 +51,7 @@ def distill_general(
     checkpoints: Path,
     layer_map: Spec = "uniform",
     padding: Padding = "ignore",
+    terms: Sequence[Term] = ALL_FEATURES,
 ) -> None:
     """Distil the model of the folder `teacher` on the text of `corpus`, and write the student to `output`.
 
@@ -73,11 +76,11 @@ def distill_general(
     history = fit(
         student,
         Sequences(tokens),
-        loss=feature_loss(model, student, layers, padding),
+        loss=feature_loss(model, student, layers, padding, terms),
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(teacher, packed.stem, shape, initialisation, layers, padding, *code_behind(__name__)),
+        inputs=identity(teacher, packed.stem, shape, initialisation, layers, padding, terms, *code_behind(__name__)),
     )
     if is_writer():
         write_student(student, tokenizer, output, history=history)

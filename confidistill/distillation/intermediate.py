@@ -1,6 +1,7 @@
 """Stage 1 of task distillation: the student imitates the fine-tuned teacher's attention scores and hidden states."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.student import load_student, write_student
+from confidistill.distillation.terms import ALL_FEATURES, Term
 from confidistill.distillation.training import fit, is_writer
 from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
@@ -32,6 +34,7 @@ def distill_intermediate(
     checkpoints: Path,
     layer_map: Spec = "uniform",
     padding: Padding = "ignore",
+    terms: Sequence[Term] = ALL_FEATURES,
 ) -> None:
     """Train the student of the folder `student` on the text of `table`, and write it to `output`.
 
@@ -51,11 +54,11 @@ def distill_intermediate(
     history = fit(
         student_model,
         Examples(tokenizer, table[columns], max_length),
-        loss=feature_loss(teacher_model, student_model, layers, padding),
+        loss=feature_loss(teacher_model, student_model, layers, padding, terms),
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(teacher, student, table[columns], max_length, layers, padding, *code_behind(__name__)),
+        inputs=identity(teacher, student, table[columns], max_length, layers, padding, terms, *code_behind(__name__)),
     )
     if is_writer():
         write_student(student_model, tokenizer, output, history=history)

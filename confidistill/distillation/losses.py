@@ -1,4 +1,4 @@
-"""The losses of TinyBERT (section 3) and of Eq. (1), as pure functions.
+"""What a student is trained by: the losses of TinyBERT (section 3), of Eq. (1), and others, as pure functions.
 
 B: batch, T: tokens, h: heads, H: hidden size, C: classes. `attention_mask` is (B, T), 1 on real tokens.
 
@@ -9,6 +9,7 @@ Two readings of a mean over a padded batch:
   over everything, padded rows included.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -16,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 Padding = Literal["ignore", "reference"]
-PredictionLoss = Literal["soft_ce", "logit_mse"]
 
 
 def attention_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, padding: Padding = "ignore") -> Tensor:
@@ -71,35 +71,53 @@ def soft_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, temperatu
     return functional.cross_entropy(student_logits / temperature, targets)
 
 
-def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """||z_T - z_S||^2 of an example, mean over the batch: the distillation term of Eq. (1) over |X|."""
-    _same_shape(student_logits, teacher_logits)
-    return (student_logits - teacher_logits).square().sum(-1).mean()
+def kl_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """t^2 KL(softmax(z_T / t) || softmax(z_S / t)), mean over the batch (Hinton et al. 2015, section 2).
 
-
-def prediction_loss(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    labels: Tensor,
-    *,
-    kind: PredictionLoss = "soft_ce",
-    alpha: float = 0.0,
-    temperature: float = 1.0,
-) -> Tensor:
-    """alpha * CE(y, p_S) + (1 - alpha) * distillation (Eq. 1, as a mean; TinyBERT: soft_ce, alpha = 0, t = 1).
-
-    The temperature divides both models' logits in the distillation term only.
+    At t = 1 it has the gradient of `soft_cross_entropy` and is 0 where the models agree; t^2 keeps the gradient's size
+    whatever t.
 
     Args:
-        student_logits, teacher_logits: (B, C). labels: (B,).
+        student_logits, teacher_logits: (B, C).
     """
-    if kind == "soft_ce":
-        distillation = soft_cross_entropy(student_logits, teacher_logits, temperature)
-    else:
-        distillation = logit_mse(student_logits / temperature, teacher_logits / temperature)
-    if alpha == 0.0:
-        return distillation
-    return alpha * functional.cross_entropy(student_logits, labels) + (1 - alpha) * distillation
+    _same_shape(student_logits, teacher_logits)
+    log_p, log_q = ((logits / temperature).log_softmax(-1) for logits in (teacher_logits, student_logits))
+    return temperature**2 * functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
+
+def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """(KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2, of p, q = softmax(z / t), mean over the batch (Lin 1991).
+
+    Symmetric and at most log 2: no single example can dominate a batch.
+
+    Args:
+        student_logits, teacher_logits: (B, C).
+    """
+    _same_shape(student_logits, teacher_logits)
+    logs = [(logits / temperature).log_softmax(-1) for logits in (teacher_logits, student_logits)]
+    middle = torch.logaddexp(*logs) - math.log(2)
+    halves = [functional.kl_div(middle, log, reduction="batchmean", log_target=True) for log in logs]
+    return (halves[0] + halves[1]) / 2
+
+
+def squared_difference(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """delta^2 = (p_T[k] - p_S[k])^2, k = argmax_j p_T[j], mean over the batch: sigma^2 itself (paper, Eqs. 3 and 4).
+
+    Its gradient vanishes where the student is sure of another class; beside another term, it is not the only guide.
+
+    Args:
+        student_logits, teacher_logits: (B, C).
+    """
+    _same_shape(student_logits, teacher_logits)
+    p, q = ((logits / temperature).softmax(-1) for logits in (teacher_logits, student_logits))
+    k = p.argmax(-1, keepdim=True)  # (B, 1)
+    return (p.gather(-1, k) - q.gather(-1, k)).square().mean()
+
+
+def logit_mse(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """||(z_T - z_S) / t||^2 of an example, mean over the batch: the distillation term of Eq. (1) over |X|."""
+    _same_shape(student_logits, teacher_logits)
+    return ((student_logits - teacher_logits) / temperature).square().sum(-1).mean()
 
 
 def _same_shape(student: Tensor, teacher: Tensor) -> None:

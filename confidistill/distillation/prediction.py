@@ -14,7 +14,7 @@ from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
-from confidistill.distillation.losses import PredictionLoss, prediction_loss
+from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_terms, prediction_loss
 from confidistill.distillation.training import fit, is_writer
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
@@ -30,8 +30,9 @@ def distill_prediction(
     max_length: int,
     training: Training,
     metric: Metric,
+    selected_on: str = "dev",
     checkpoints: Path,
-    loss: PredictionLoss = "soft_ce",
+    terms: Sequence[Term] = SOFT_CE,
     alpha: float = 0.0,
     temperature: float = 1.0,
 ) -> None:
@@ -48,6 +49,7 @@ def distill_prediction(
         UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
             missing, of another number of classes, or not finite; `max_length` is longer than the model can read.
     """
+    check_terms(terms, list(PREDICTION))
     check_targets(table, "the distillation table", len(label_names), logits=True)
     check_targets(dev, "dev", len(label_names), logits=False)
     tokenizer = load_tokenizer(student)
@@ -68,7 +70,7 @@ def distill_prediction(
             classifier(**inputs).logits,
             batch["teacher_logits"],
             batch["labels"],
-            kind=loss,
+            terms=terms,
             alpha=alpha,
             temperature=temperature,
         )
@@ -88,12 +90,13 @@ def distill_prediction(
             list(label_names),
             max_length,
             metric,
-            loss,
+            selected_on,
+            terms,
             alpha,
             temperature,
             *code_behind(__name__),
         ),
-        selection=selection(metric, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
+        selection=selection(metric, selected_on, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
     )
     if is_writer():
         save_classifier(model, tokenizer, output, history=history, card="A student, distilled from its task's teacher.")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from confidistill.errors import UserError
 from confidistill.text.glue import TASKS, read_glue
 from confidistill.text.snippets import LABEL_NAMES, read_snippets
-from confidistill.text.splits import hold_out, split, write_task
+from confidistill.text.splits import HELD_OUT, hold_out, split, write_task
 from confidistill.text.table import check_classes, encode_labels, read_table
 
 Rows = Annotated[int, Field(gt=0)]
@@ -54,7 +54,7 @@ class GlueData(_Data):
 
 
 class HeldOut(BaseModel):
-    """The share of the training table's rows that is drawn for dev, seeded, class by class."""
+    """The share of the training table's rows that is drawn for another split, seeded, class by class."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -76,8 +76,16 @@ class TableData(_Data):
 TaskData = Annotated[SnippetsData | GlueData | TableData, Field(discriminator="format")]
 
 
-def prepare(data: SnippetsData | GlueData | TableData, source: Path, output: Path) -> None:
+def prepare(
+    data: SnippetsData | GlueData | TableData,
+    source: Path,
+    output: Path,
+    *,
+    held_out: HeldOut | None = None,
+) -> None:
     """Write train.parquet, dev.parquet (MNLI: dev_mismatched.parquet too) and manifest.json to the folder `output`.
+
+    With `held_out`, that share of train becomes selection.parquet, which no model trains on.
 
     Args:
         source: the folder of the fetched files, or the file itself.
@@ -87,38 +95,38 @@ def prepare(data: SnippetsData | GlueData | TableData, source: Path, output: Pat
     """
     match data:
         case SnippetsData():
-            _prepare_snippets(data, source, output)
+            _prepare_snippets(data, source, output, held_out)
         case GlueData():
-            _prepare_glue(data, source, output)
+            _prepare_glue(data, source, output, held_out)
         case TableData():
-            _prepare_table(data, source, output)
+            _prepare_table(data, source, output, held_out)
 
 
-def _prepare_snippets(data: SnippetsData, source: Path, output: Path) -> None:
+def _prepare_snippets(data: SnippetsData, source: Path, output: Path, held_out: HeldOut | None) -> None:
     table = read_snippets(_file(source, data.file), data.minimum_rating)
     splits = split(table, train=data.train, dev=data.dev, seed=data.seed, name=data.file)
-    write_task(splits, output, label_names=LABEL_NAMES)
+    write_task(_without_held_out(splits, held_out), output, label_names=LABEL_NAMES)
 
 
-def _prepare_glue(data: GlueData, source: Path, output: Path) -> None:
+def _prepare_glue(data: GlueData, source: Path, output: Path, held_out: HeldOut | None) -> None:
     task = TASKS[data.task]
     splits = read_glue(data.task, source)
-    about = {
-        name: {"official_rows": rows, "partial": len(splits[name]) < rows} for name, rows in task.official_rows.items()
-    }
     train = splits["train"]
     if data.train_rows:
         if data.train_rows > len(train):
             raise UserError(f"{data.task}: train has {len(train)} rows, train_rows asks for {data.train_rows}")
         chosen = np.random.default_rng(data.seed).choice(len(train), data.train_rows, replace=False)
         splits["train"] = train.iloc[np.sort(chosen)].reset_index(drop=True)
-        about["train"] |= {"partial": data.train_rows < task.official_rows["train"]}
+    splits = _without_held_out(splits, held_out)
+    about = {
+        name: {"official_rows": rows, "partial": len(splits[name]) < rows} for name, rows in task.official_rows.items()
+    }
     write_task(splits, output, label_names=task.label_names, about=about)
 
 
-def _prepare_table(data: TableData, source: Path, output: Path) -> None:
+def _prepare_table(data: TableData, source: Path, output: Path, held_out: HeldOut | None) -> None:
     splits, names = read_own(data, source)
-    write_task(splits, output, label_names=names)
+    write_task(_without_held_out(splits, held_out), output, label_names=names)
 
 
 def read_own(data: TableData, source: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -139,6 +147,14 @@ def read_own(data: TableData, source: Path) -> tuple[dict[str, pd.DataFrame], li
     if isinstance(data.dev, HeldOut):
         splits = hold_out(splits["train"], share=data.dev.share, seed=data.dev.seed, name=str(paths["train"]))
     return splits, names
+
+
+def _without_held_out(splits: dict[str, pd.DataFrame], held_out: HeldOut | None) -> dict[str, pd.DataFrame]:
+    """The splits, a share of train as one of its own."""
+    if held_out is None:
+        return splits
+    parts = hold_out(splits["train"], share=held_out.share, seed=held_out.seed, name="train")
+    return splits | {"train": parts["train"], HELD_OUT: parts["dev"]}
 
 
 def _file(source: Path, name: str) -> Path:

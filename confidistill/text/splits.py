@@ -11,6 +11,8 @@ import pandas as pd
 from confidistill.errors import UserError
 from confidistill.files import atomic_folder
 
+HELD_OUT = "selection"  # the split of rows that are kept from training
+
 
 def normalised(texts: pd.Series) -> pd.Series:
     """Texts as they count for being the same: lower case, single spaces."""

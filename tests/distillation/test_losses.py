@@ -9,10 +9,14 @@ from torch.nn import functional
 from confidistill.distillation.losses import (
     attention_loss,
     hidden_loss,
+    jensen_shannon,
+    kl_divergence,
     logit_mse,
-    prediction_loss,
     soft_cross_entropy,
+    squared_difference,
 )
+from confidistill.distillation.terms import PREDICTION, Term, check_terms, prediction_loss
+from confidistill.errors import UserError
 
 
 def random(*shape, seed):
@@ -68,6 +72,28 @@ class TestByHand:
 
     def test_logit_mse_sums_over_classes(self):
         assert logit_mse(torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]])).item() == 15
+
+    def test_kl_is_cross_entropy_less_entropy_and_keeps_its_size_at_a_temperature(self):
+        student, teacher = torch.zeros(1, 2), torch.tensor([[math.log(3), 0.0]])
+        entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+        assert kl_divergence(student, teacher).item() == pytest.approx(math.log(2) - entropy)
+        hot = kl_divergence(student, torch.tensor([[math.log(9), 0.0]]), temperature=2.0).item()
+        assert hot == pytest.approx(4 * (math.log(2) - entropy))
+
+    def test_jensen_shannon(self):
+        # p = (3/4, 1/4), q = (1/4, 3/4), m even: each KL to m is 3/4 ln 3/2 + 1/4 ln 1/2.
+        one, other = torch.tensor([[math.log(3), 0.0]]), torch.tensor([[0.0, math.log(3)]])
+        expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+        assert jensen_shannon(one, other).item() == pytest.approx(expected)
+        assert jensen_shannon(other, one).item() == pytest.approx(expected)
+        far = torch.tensor([[80.0, -80.0]])
+        assert jensen_shannon(far, -far).item() == pytest.approx(math.log(2))  # its largest value
+
+    def test_squared_difference_is_delta_squared_at_the_teachers_class(self):
+        # p_T = (1/4, 3/4), k = 1; p_S = (1/2, 1/2): 1/16. p_T = (3/4, 1/4), k = 0; p_S = (1/4, 3/4): 1/4.
+        teacher = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])
+        student = torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])
+        assert squared_difference(student, teacher).item() == pytest.approx((1 / 16 + 1 / 4) / 2)
 
 
 @pytest.mark.parametrize("loss", [attention_loss, hidden_loss])
@@ -130,12 +156,12 @@ class TestPredictionLoss:
         kl = functional.kl_div(self.student.log_softmax(-1), p, reduction="batchmean")
         torch.testing.assert_close(self.loss() - kl, -(p * p.log()).sum(-1).mean())
 
-    @pytest.mark.parametrize("kind", ["soft_ce", "logit_mse"])
+    @pytest.mark.parametrize("kind", list(PREDICTION))
     def test_alpha_mixes_in_the_hard_labels(self, kind):
         hard = functional.cross_entropy(self.student, self.labels)
-        torch.testing.assert_close(self.loss(kind=kind, alpha=1.0), hard)
-        mixed = 0.25 * hard + 0.75 * self.loss(kind=kind)
-        torch.testing.assert_close(self.loss(kind=kind, alpha=0.25), mixed)
+        torch.testing.assert_close(self.loss(terms=[Term(kind)], alpha=1.0), hard)
+        mixed = 0.25 * hard + 0.75 * self.loss(terms=[Term(kind)])
+        torch.testing.assert_close(self.loss(terms=[Term(kind)], alpha=0.25), mixed)
 
     def test_without_alpha_no_label_is_needed(self):
         nothing = torch.full((6,), -1)
@@ -143,7 +169,7 @@ class TestPredictionLoss:
 
     def test_logit_mse_is_of_the_logits(self):
         torch.testing.assert_close(
-            self.loss(kind="logit_mse"), ((self.student - self.teacher) ** 2).sum() / len(self.labels)
+            self.loss(terms=[Term("logit_mse")]), ((self.student - self.teacher) ** 2).sum() / len(self.labels)
         )
 
     def test_splitting_a_batch_and_averaging_changes_nothing(self):
@@ -158,7 +184,42 @@ class TestPredictionLoss:
         prediction_loss(student, self.teacher, self.labels, temperature=4.0).backward()
         difference = (self.student / 4).softmax(-1) - (self.teacher / 4).softmax(-1)
         torch.testing.assert_close(student.grad, difference / (4 * len(self.labels)))
-        torch.testing.assert_close(self.loss(kind="logit_mse", temperature=4.0), self.loss(kind="logit_mse") / 16)
+        torch.testing.assert_close(
+            self.loss(terms=[Term("logit_mse")], temperature=4.0), self.loss(terms=[Term("logit_mse")]) / 16
+        )
 
     def test_temperature_leaves_the_hard_labels_alone(self):
         torch.testing.assert_close(self.loss(alpha=1.0, temperature=4.0), self.loss(alpha=1.0))
+
+    def test_terms_are_summed_with_their_weights(self):
+        mixed = self.loss(terms=[Term("kl", 2.0), Term("sigma", 0.5)], temperature=3.0)
+        parts = kl_divergence(self.student, self.teacher, 3.0), squared_difference(self.student, self.teacher, 3.0)
+        torch.testing.assert_close(mixed, 2 * parts[0] + 0.5 * parts[1])
+
+    @pytest.mark.parametrize("name", PREDICTION)
+    def test_every_term_is_least_where_the_models_agree(self, name):
+        student = self.teacher.clone().requires_grad_()
+        least = prediction_loss(student, self.teacher, self.labels, terms=[Term(name)])
+        least.backward()
+        assert student.grad.abs().max() < 1e-7
+        assert self.loss(terms=[Term(name)]) > least
+
+    @pytest.mark.parametrize("name", PREDICTION)
+    def test_gradients_of_every_term(self, name):
+        teacher = self.teacher
+        student = self.student.clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda z: PREDICTION[name](z, teacher, 2.0), student)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ([], "at least one term: soft_ce, kl"),
+        ([Term("hinge")], "no loss is called 'hinge': known are soft_ce"),
+        ([Term("kl"), Term("kl", 2.0)], "'kl' is named twice"),
+        ([Term("kl", 0.0)], "'kl' has weight 0: give a positive number"),
+    ],
+)
+def test_terms_that_make_no_loss(terms, message):
+    with pytest.raises(UserError, match=message):
+        check_terms(terms, list(PREDICTION))

@@ -12,6 +12,7 @@ from confidistill.classifiers import open_classifier
 from confidistill.confidence.agreement import matthews
 from confidistill.distillation.data import BucketedBatches
 from confidistill.distillation.prediction import distill_prediction
+from confidistill.distillation.terms import Term
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 from tests.distillation.stages import LABELS, TRAINING, checkpoints, contents, history
@@ -50,9 +51,9 @@ def log_softmax(z):
     [
         ({}, lambda s, t, y: -(np.exp(log_softmax(t)) * log_softmax(s)).sum(1)),
         ({"temperature": 2.0}, lambda s, t, y: -(np.exp(log_softmax(t / 2)) * log_softmax(s / 2)).sum(1)),
-        ({"loss": "logit_mse"}, lambda s, t, y: ((s - t) ** 2).sum(1)),
+        ({"terms": [Term("logit_mse")]}, lambda s, t, y: ((s - t) ** 2).sum(1)),
         (
-            {"loss": "logit_mse", "alpha": 0.3},
+            {"terms": [Term("logit_mse")], "alpha": 0.3},
             lambda s, t, y: 0.7 * ((s - t) ** 2).sum(1) - 0.3 * log_softmax(s)[np.arange(len(y)), y],
         ),
     ],

@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 from confidistill.distillation import training as loop
 from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
 from confidistill.distillation.prediction import distill_prediction
+from confidistill.distillation.terms import Term
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 from tests.distillation import stages
@@ -42,7 +43,7 @@ def test_history_and_weights_are_those_of_a_plain_loop(assets, tmp_path):
         training=training,
         metric="accuracy",
         checkpoints=tmp_path / "checkpoints",
-        loss="logit_mse",
+        terms=[Term("logit_mse")],
     )
 
     tokenizer = load_tokenizer(assets / "plain")

@@ -38,7 +38,7 @@ def test_a_csv_of_two_classes(folder, quickstart):
     assert task.data.dev.share == 0.2
     assert params.sources["table"].sha256 == sha256(Path("my/film reviews (2024).csv"))
     assert set(params.sources) == {"table", "minilm"}
-    assert (params.vectors, params.corpus, params.augment) == (None, None, {})
+    assert (params.vectors, params.corpus, params.augment) == (None, None, {"film-reviews-2024": None})
     # Every setting that the table does not touch is the quickstart's.
     for section in ("property", "teacher", "intermediate", "prediction", "processes"):
         assert getattr(params, section) == getattr(quickstart, section)

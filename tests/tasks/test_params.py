@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
-from tasks.params import load
+from tasks.params import FeatureTerm, PredictionTerm, load
 
 ROOT = Path(__file__).parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -59,17 +60,25 @@ def test_the_committed_params_are_the_quickstart():
         ("tasks/movies/data/min_rating", 1, "tasks.movies.data.min_rating: unknown key"),
         ("tasks/movies/data/source", "nowhere", "tasks.movies.data.source: no source is called 'nowhere'"),
         (
-            "tasks/movies/distil_on",
-            "augmented/movies.parquet",
-            "tasks.movies.distil_on: must be raw/movies/train.parquet",
+            "pairs/movies-S_9L",
+            {"intermediate": {}, "prediction": {}},
+            "pairs.movies-S_9L: there is none: known are",
         ),
+        ("pairs/movies-S_3L/prediction", {"epoch": 3}, "epoch: unknown key"),
+        ("students/S_2L/intermediate/weights", {}, "weights: unknown key"),
+        ("selection", {"share": 1.0, "seed": 0}, "selection.share: Input should be less than 1, not 1.0"),
+        ("selection", None, "selection: Value error, must be dev, or {share, seed}, not None"),
+        ("seeds", [1, 2, 1], "seeds: one is named twice"),
+        ("intermediate/loss", [{"name": "attention"}, {"name": "attention"}], "'attention' is named twice"),
+        ("prediction/loss", [{"name": "kl", "weight": 0}], "weight: Input should be greater than 0, not 0"),
+        ("prediction/loss", [], "prediction.loss: List should have at least 1 item"),
         ("tasks/movies/teacher", {"learning_rate": "fast"}, "learning_rate: Input should be a valid number"),
-        ("tasks/movies/prediction", {"loss": "hinge"}, "loss: Input should be 'soft_ce' or 'logit_mse'"),
+        ("tasks/movies/prediction", {"loss": "hinge"}, "loss.0.name: Input should be 'soft_ce', 'kl'"),
         ("tasks", {}, "tasks: Dictionary should have at least 1 item"),
         (
             "augment/books",
             {"variants": 1, "candidates": 1, "probability": 0.5, "seed": 0},
-            "augment.books: unknown task",
+            "augment.books: there is none: known are movies, products",
         ),
         (
             "students/S_3L/attention_heads",
@@ -109,14 +118,46 @@ def test_scientific_notation_is_read_as_dvc_reads_it(tmp_path):
     assert load(tmp_path / "params.yaml").teacher.learning_rate == 5e-5
 
 
-def test_overrides_of_a_task_win_over_the_student_and_the_section(tmp_path, content):
+def test_a_pair_changes_what_its_task_and_its_student_say(tmp_path, content):
     content["students"]["S_3L"]["prediction"] = {"epochs": 5, "batch_size": 8}
-    content["tasks"]["movies"]["prediction"] = {"epochs": 7}
+    content["tasks"]["movies"]["prediction"] = {"weight_decay": 0.5}
+    content["pairs"]["movies-S_3L"]["prediction"] = {"epochs": 9}
     params = load(write(tmp_path, content))
-    assert params.prediction_of("movies", "S_3L").epochs == 7
-    assert params.prediction_of("movies", "S_3L").batch_size == 8
-    assert params.prediction_of("movies", "S_2L").batch_size == 32
+    of_pair = params.prediction_of("movies", "S_3L")
+    assert (of_pair.epochs, of_pair.batch_size, of_pair.weight_decay) == (9, 8, 0.5)
     assert params.prediction_of("products", "S_3L").epochs == 5
+    assert params.prediction_of("products", "S_2L").batch_size == 32
+
+
+def test_a_value_in_two_places_is_refused_unless_the_pair_says_which(tmp_path, content):
+    content["students"]["S_3L"]["prediction"] = {"epochs": 5}
+    content["tasks"]["movies"]["prediction"] = {"epochs": 7}
+    content["students"]["S_2L"]["prediction"] = {}
+    with pytest.raises(UserError, match=r"prediction.epochs is in two places, tasks.movies and students.S_3L: remove"):
+        load(write(tmp_path, content))
+    content["pairs"]["movies-S_3L"]["prediction"] = {"epochs": 6}
+    assert load(write(tmp_path, content)).prediction_of("movies", "S_3L").epochs == 6
+
+
+@pytest.mark.parametrize("key", ["pairs", "augment"])
+def test_what_every_pair_or_task_needs_is_named_with_the_line_to_add(tmp_path, content, key):
+    name, *_ = content[key]
+    del content[key][name]
+    with pytest.raises(UserError, match=rf"{key}: '{name}' is missing: add `{name}: "):
+        load(write(tmp_path, content))
+
+
+def test_the_names_of_losses_are_the_librarys():
+    from confidistill.distillation.terms import FEATURES, PREDICTION
+
+    assert get_args(FeatureTerm.model_fields["name"].annotation) == FEATURES
+    assert set(get_args(PredictionTerm.model_fields["name"].annotation)) == set(PREDICTION)
+
+
+def test_a_loss_by_its_name_alone_is_that_term(tmp_path, content):
+    content["prediction"]["loss"] = "logit_mse"
+    (term,) = load(write(tmp_path, content)).prediction.loss
+    assert (term.name, term.weight) == ("logit_mse", 1.0)
 
 
 @pytest.mark.parametrize(

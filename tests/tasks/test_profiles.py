@@ -46,10 +46,9 @@ def stages(params: Params) -> set[str]:
         *("preflight", "download_models", "download_vectors", "download_corpus", "report"),
         *(
             f"{name}@{task}"
-            for name in ("download_data", "finetune_teacher", "predict_teacher")
+            for name in ("download_data", "augment", "finetune_teacher", "predict_teacher")
             for task in params.tasks
         ),
-        *(f"augment@{task}" for task in params.augment),
         *(f"{name}@{student}" for name in ("download_checkpoint", "general_distill") for student in params.students),
         *(f"{name}@{pair}" for name in ("distill_intermediate", "distill_prediction", "evaluate") for pair in pairs),
     }
@@ -119,8 +118,9 @@ def test_paper_has_the_published_hyper_parameters(paper):
                 assert (stage.epochs, stage.batch_size, stage.weight_decay, stage.seed) == (3, 32, 1e-4, 42)
             assert (first.learning_rate, first.schedule) == (5e-5, "constant")
             assert (second.learning_rate, second.schedule, second.warmup_ratio) == (3e-5, "linear", 0.1)
-            assert (second.loss, second.alpha, second.temperature) == ("soft_ce", 0.0, 1.0)
-    augmented = {name: (a.variants, a.candidates, a.probability) for name, a in paper.augment.items()}
+            assert ([term.name for term in second.loss], second.alpha, second.temperature) == (["soft_ce"], 0.0, 1.0)
+            assert {term.name: term.weight for term in first.loss} == {"attention": 1, "hidden": 1, "embedding": 1}
+    augmented = {name: (a.variants, a.candidates, a.probability) for name, a in paper.augment.items() if a}
     assert augmented == dict.fromkeys(("RTE", "MRPC", "CoLA"), (30, 15, 0.4))
     assert (paper.vectors.member, paper.vectors.limit) == ("glove.6B.300d.txt", 100_000)
     assert paper.property.kappa == 0.05
