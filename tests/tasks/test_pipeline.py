@@ -53,9 +53,9 @@ def test_every_output_is_where_the_contract_says(project):
 
 def test_the_counter_names_every_stage_once(project):
     lines = [line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")]
-    assert len(lines) == 20
-    assert lines[0].startswith("[1/20] preflight")
-    assert lines[-1].startswith("[20/20] report")
+    assert len(lines) == 21
+    assert lines[0].startswith("[1/21] preflight")
+    assert lines[-1].startswith("[21/21] report")
 
 
 def test_metrics_hold_the_keys_of_the_contract(project):
@@ -93,13 +93,13 @@ def test_the_check_command_agrees_with_the_pipeline(project):
 
 def test_a_second_run_runs_no_stage(project):
     before = (project / "dvc.lock").read_bytes()
-    assert "0 of 20 stages run, 20 up to date" in tiny.run(project, "tasks.repro").stdout
+    assert "0 of 21 stages run, 21 up to date" in tiny.run(project, "tasks.repro").stdout
     assert (project / "dvc.lock").read_bytes() == before
 
 
 def test_the_counter_counts_what_the_targets_need(project):
     done = tiny.run(project, "tasks.repro", "evaluate@plain-S_2L")
-    assert "0 of 11 stages run, 11 up to date" in done.stdout
+    assert "0 of 13 stages run, 13 up to date" in done.stdout
     done = tiny.run(project, "tasks.repro", "evaluate@plain-S_9L", check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -171,8 +171,8 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
     counted = tiny.run(project, "tasks.repro", "--dry").stdout
     (project / "params.yaml").write_text(params)
     assert stages == ["preflight", "evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
-    assert "[20/20] report" in counted
-    assert "4 of 20 stages would run, 16 up to date" in counted
+    assert "[21/21] report" in counted
+    assert "4 of 21 stages would run, 17 up to date" in counted
 
 
 def test_an_experiment_can_be_run_shown_and_compared(project):
