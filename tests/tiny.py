@@ -122,6 +122,7 @@ def params(assets: Path, **changes) -> dict:
         "plain": task,
         "varied": task,
     }
+    content["selection"] = "dev"
     content["augment"] = {"plain": None, "varied": content["augment"]["products"] | {"variants": 1, "candidates": 4}}
     student = content["students"]["S_2L"] | {"hidden_size": 16, "intermediate_size": 32, "attention_heads": 2}
     content["students"] = {"S_2L": student}
