@@ -102,8 +102,9 @@ def test_what_init_writes_runs(tmp_path, base, monkeypatch):
     for stage in stages:
         done = python("-m", f"tasks.{stage[0]}", *stage[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    rows = [len(pd.read_parquet(f"data/raw/reviews/{split}.parquet")) for split in ("train", "dev")]
-    assert rows == [48, 12]
+    splits = ("train", "selection", "dev")
+    rows = [len(pd.read_parquet(f"data/raw/reviews/{split}.parquet")) for split in splits]
+    assert rows == [44, 4, 12]
     manifest = json.loads(Path("data/raw/reviews/manifest.json").read_text())
     assert manifest["label_names"] == ["bad", "good"]
     for name in ("data/vectors", "data/corpus", "models/mlm", "models/checkpoint/S_2L"):
