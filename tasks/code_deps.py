@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.code import code_behind
 from confidistill.errors import UserError, exits_cleanly
@@ -51,7 +52,11 @@ def with_code_deps(text: str) -> str:
     yaml.preserve_quotes = True
     yaml.width = 2**16  # lines stay as they are
     yaml.indent(mapping=2, sequence=4, offset=2)
-    content = yaml.load(text)
+    try:
+        content = yaml.load(text)
+    except MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
+        raise UserError(f"{DVC_FILE}: not YAML at {where}: {error.problem}") from None
     for name, entry in content["stages"].items():
         definition = entry.get("do", entry)
         _replace_code(definition["deps"], code_of(name, str(definition["cmd"])))

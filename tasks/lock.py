@@ -1,18 +1,20 @@
 """dvc.lock, read: what the stages have been run with."""
 
 from functools import reduce
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from tasks.params import Params
+from tasks.pins import PINS, pins
 
 LOCK = Path("dvc.lock")
 
 
 def is_fetched(stage: str, params: Params) -> bool:
-    """Whether a stage has been run with the parameters that it has now, so that DVC need not run it again."""
+    """Whether a stage has been run with the parameters and pins that it has now, so that DVC need not run it again."""
     if not LOCK.exists():
         return False
     entry = (YAML(typ="safe").load(LOCK).get("stages") or {}).get(stage)
@@ -20,7 +22,10 @@ def is_fetched(stage: str, params: Params) -> bool:
         return False
     recorded = entry.get("params", {}).get("params.yaml", {})
     current = params.model_dump(mode="json", exclude_unset=True)
-    return all(_value(current, key) == value for key, value in recorded.items())
+    pinned = {(PINS / name).as_posix(): md5(text.encode()).hexdigest() for name, text in pins(params).items()}
+    return all(_value(current, key) == value for key, value in recorded.items()) and all(
+        pinned[dep["path"]] == dep["md5"] for dep in entry.get("deps", []) if dep["path"] in pinned
+    )
 
 
 def _value(content: Any, key: str) -> Any:

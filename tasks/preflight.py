@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from confidistill.errors import UserError
-from confidistill.files import atomic_file
+from confidistill.files import atomic_file, atomic_folder
 from confidistill.sources.fetch import fetch
 from confidistill.sources.pins import HubSource, PackageSource, PathSource
 from confidistill.text.dataset import TableData, read_own
@@ -20,6 +20,7 @@ from tasks.base import FETCHED, Base, at_key, check_fit, read_base
 from tasks.entry import check_gpus, stage
 from tasks.lock import is_fetched
 from tasks.params import Params, Student
+from tasks.pins import PINS, pins
 
 PASSED = Path("data/preflight.txt")
 COPIES = 2  # of an output: in its folder, and in DVC's cache
@@ -141,6 +142,9 @@ def model_bytes(base: Base, shape: Base | Student) -> int:
 @stage
 def main(params: Params) -> None:
     preflight(params)
+    with atomic_folder(PINS) as folder:
+        for name, text in pins(params).items():
+            (folder / name).write_text(text)
     with atomic_file(PASSED) as path:
         path.write_text("nothing that can be known beforehand makes this run impossible\n")
 

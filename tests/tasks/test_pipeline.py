@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -128,6 +129,21 @@ def test_what_the_report_reads_is_hashed_where_it_looks(project):
         f"{pair}/predictions/{name}-{split}.csv" for name in ("teacher", "student") for split in ("train", "dev")
     } <= read
     assert {f"{pair}/metrics.json", "data/teacher/varied/dev.parquet", "data/raw/varied/manifest.json"} <= read
+
+
+def test_a_pin_runs_the_downloads_of_its_source(project):
+    params = (project / "params.yaml").read_text()
+    corpus = json.loads((project / "data/pins/corpus.json").read_text())
+    assert corpus["kind"] == "path"
+    assert json.loads((project / "data/pins/checkpoint-S_2L.json").read_text()) is None
+    moved = Path("moved") / Path(corpus["path"]).name
+    (project / moved).parent.mkdir()
+    (project / moved).write_bytes(Path(corpus["path"]).read_bytes())
+    (project / "params.yaml").write_text(params.replace(corpus["path"], str(moved)))
+    ran = [line for line in tiny.run(project, "dvc", "repro").stdout.splitlines() if line.startswith("Running stage")]
+    (project / "params.yaml").write_text(params)
+    tiny.run(project, "dvc", "repro")
+    assert [line.split("'")[1] for line in ran] == ["preflight", "download_corpus"]
 
 
 def test_a_pair_of_another_profile_leaves_no_trace_in_the_lock(project):

@@ -1,6 +1,7 @@
 """What makes a run impossible is said before its first stage: one line, no download."""
 
 import json
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from confidistill.errors import UserError
 from confidistill.files import sha256
 from tasks.params import Params
+from tasks.pins import pins
 from tasks.preflight import base_of, preflight
 from tests import tiny
 
@@ -118,12 +120,11 @@ def test_a_source_on_this_machine_that_is_not_there_or_has_changed(quickstart, f
 
 def test_what_dvc_has_fetched_need_not_be_there_any_more(quickstart, folder):
     content = with_base(quickstart)
-    recorded = {"models": content["models"], "sources": content["sources"]}
-    lock = {"stages": {"download_models": {"params": {"params.yaml": json.loads(json.dumps(recorded))}}}}
-    YAML(typ="safe").dump(lock, folder / "dvc.lock")
+    params = Params.model_validate(content)
+    deps = [{"path": f"data/pins/{name}", "md5": md5(text.encode()).hexdigest()} for name, text in pins(params).items()]
+    YAML(typ="safe").dump({"stages": {"download_models": {"deps": deps}}}, folder / "dvc.lock")
     (folder / "models").mkdir()
     (folder / "my-model").rename(folder / "models" / "base")
-    params = Params.model_validate(content)
     preflight(params)
     assert base_of(params).layers == 4
 

@@ -1,0 +1,26 @@
+"""What each download takes, a file a use: so that a change of one pin runs the downloads of that source alone.
+
+A stage of DVC cannot depend on the source that params.yaml names where it may name none: DVC writes null as `None`. So
+`preflight` writes the sources named into `data/pins/`, and the downloads depend on these files.
+"""
+
+from pathlib import Path
+
+from confidistill.files import json_text
+from tasks.params import Params
+
+PINS = Path("data/pins")
+
+
+def pins(params: Params) -> dict[str, str]:
+    """The files of `data/pins/`: name and text, a source of params.yaml as JSON, or null."""
+    named = {
+        "base": params.models.base,
+        "mlm": params.models.mlm,
+        "vectors": params.vectors and params.vectors.source,
+        "corpus": params.corpus and params.corpus.source,
+    } | {f"checkpoint-{name}": student.checkpoint for name, student in params.students.items()}
+    return {
+        f"{use}.json": json_text(params.sources[source].model_dump(mode="json") if source else None)
+        for use, source in named.items()
+    }
