@@ -55,7 +55,12 @@ def test_the_tokens_and_what_picks_an_epoch_are_part_of_training():
 
 
 def test_a_reader_of_tasks_reruns_the_download_alone():
-    assert rerun_by("confidistill/text/glue.py") == {"download_data"}
+    assert rerun_by("confidistill/text/glue.py") == {"preflight", "download_data"}  # a check, and the download
+
+
+def test_a_file_with_conflict_markers_is_told_by_its_line():
+    with pytest.raises(UserError, match="dvc.yaml: not YAML at line 4"):
+        with_code_deps("stages:\n  report:\n<<<<<<< HEAD\n    cmd: x\n=======\n    cmd: y\n>>>>>>> other\n")
 
 
 def test_what_starts_a_stage_reruns_none():
