@@ -59,7 +59,7 @@ def test_a_reader_of_tasks_reruns_the_download_alone():
 
 
 def test_a_file_with_conflict_markers_is_told_by_its_line():
-    with pytest.raises(UserError, match="dvc.yaml: not YAML at line 4"):
+    with pytest.raises(UserError, match=r"dvc\.yaml: not YAML at line 4"):
         with_code_deps("stages:\n  report:\n<<<<<<< HEAD\n    cmd: x\n=======\n    cmd: y\n>>>>>>> other\n")
 
 
