@@ -18,7 +18,13 @@ from tests.golden import plain
 
 HERE = Path(__file__).parent
 SEED = 2401_11365
-LOGIT_LOSSES = {"soft_cross_entropy": (plain.soft_cross_entropy, 1.0, 2.0), "logit_mse": (plain.logit_mse, None)}
+LOGIT_LOSSES = (
+    plain.soft_cross_entropy,
+    plain.kl_divergence,
+    plain.jensen_shannon,
+    plain.squared_difference,
+    plain.logit_mse,
+)
 
 
 def losses() -> list[dict[str, Any]]:
@@ -41,14 +47,13 @@ def losses() -> list[dict[str, Any]]:
 
             options = {"attention_mask": mask.tolist(), "padding": padding}
             cases.append(_case(name, student, teacher, options, loss))
-    for name, (function, *temperatures) in LOGIT_LOSSES.items():
-        for temperature in temperatures:
-            options = {"temperature": temperature} if temperature else {}
+    for function in LOGIT_LOSSES:
+        for temperature in (1.0, 2.0):
 
-            def loss(at: np.ndarray, f: Any = function, o: dict[str, float] = options) -> complex:
-                return f(at, logits[1], **o)
+            def loss(at: np.ndarray, f: Any = function, t: float = temperature) -> complex:
+                return f(at, logits[1], t)
 
-            cases.append(_case(name, logits[0], logits[1], options, loss))
+            cases.append(_case(function.__name__, logits[0], logits[1], {"temperature": temperature}, loss))
     return cases
 
 
