@@ -19,6 +19,8 @@ SETTINGS = {
     "property",
     "tasks",
     "students",
+    "pairs",
+    "selection",
     "augment",
     "teacher",
     "general",

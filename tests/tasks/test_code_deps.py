@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
 from tasks.code_deps import OWNED, code_of, with_code_deps
+from tasks.report import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "dvc.yaml").read_text()
@@ -66,6 +67,10 @@ def test_a_file_with_conflict_markers_is_told_by_its_line():
 def test_what_starts_a_stage_reruns_none():
     for file in ("tasks/params.py", "tasks/entry.py", "confidistill/errors.py", "confidistill/progress.py"):
         assert rerun_by(file) == set()
+
+
+def test_the_report_reruns_for_every_setting_that_it_shows():
+    assert set(STAGES["report"]["params"]) == SETTINGS
 
 
 def test_data_files_go_with_the_module_that_reads_them():
