@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
 from confidistill.errors import UserError
 from confidistill.sources.pins import Source
@@ -303,7 +304,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
             out of range; the message names the file and the key.
     """
     try:
-        content = YAML(typ="safe").load(path)
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file: run in the project's root, after `confidistill use PROFILE`") from None
     except UnicodeDecodeError as error:
@@ -312,6 +313,8 @@ def load(path: Path = PARAMS_FILE) -> Params:
         mark = error.problem_mark
         where = f"line {mark.line + 1}" if mark else "somewhere"
         raise UserError(f"{path}: not YAML at {where}: {error.problem}") from None
+    except ReaderError as error:
+        raise UserError(f"{path}: not YAML: its character {error.position} is a control character: remove it") from None
     try:
         check_names(content)
         return Params.model_validate(content)
