@@ -37,8 +37,8 @@ def test_first_loss_is_embedding_plus_hidden_plus_attention(assets, tmp_path):
     for model in (teacher, student.encoder):
         capture_scores(model)
     with torch.no_grad():
-        ours = forward(student.encoder, ids, torch.ones_like(ids), torch.zeros_like(ids))
-        theirs = forward(teacher, ids, torch.ones_like(ids), torch.zeros_like(ids))
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+        ours, theirs = forward(student.encoder, **inputs), forward(teacher, **inputs)
         terms = [
             functional.mse_loss(student.projection(ours.hidden_states[i]), theirs.hidden_states[2 * i])
             for i in range(3)
