@@ -10,7 +10,7 @@ from tasks.entry import gpu_stage
 from tasks.pairs import load_pair
 from tasks.params import Params
 from tasks.results import PLOTS, hashes
-from tasks.tables import logits, splits, teacher_table
+from tasks.tables import judged_splits, logits, splits, teacher_table
 
 # Measures of two classes that a task lists under `also_report`, as GLUE does MCC for CoLA and F1 for MRPC and QQP.
 OPTIONAL = ("mcc", "f1")
@@ -47,7 +47,7 @@ def main(params: Params, task: str, student: str) -> None:
         for split, evaluation in evaluated.items()
     }
     judgement = evaluated["train"].judged
-    metrics = {split: headline(measured, judged.protocol) for split, measured in measures.items()}
+    metrics = {split: headline(measures[split], judged.protocol) for split in judged_splits(task)}
     for name, content in {"metrics": metrics, "measures": measures}.items():
         with atomic_file(results / f"{name}.json") as path:
             path.write_text(json_text(content | judgement))

@@ -11,6 +11,7 @@ from tasks.entry import stage
 from tasks.pairs import load_pairs
 from tasks.params import Params
 from tasks.results import remove_leftovers
+from tasks.tables import judged_splits
 
 PACKAGES = ("confidistill", "torch", "transformers", "datasets", "dvc", "prefect", "numpy", "pandas")
 # Sections of params.yaml that say how the results came about.
@@ -38,7 +39,7 @@ def main(params: Params) -> None:
     build_report(pairs, settings, versions, Path("results"))
     sigma: dict[str, dict[str, float]] = {}
     for pair in pairs:
-        for split in pair.splits:
+        for split in judged_splits(pair.task):
             sigma.setdefault(split_name(split), {})[f"{pair.task}-{pair.student}"] = pair.sigma(split)
     with atomic_file(Path("results/sigma.json")) as path:
         path.write_text(json_text(sigma))

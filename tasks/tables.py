@@ -27,6 +27,11 @@ def splits(task: str) -> list[str]:
     return ["train", *(name for name in names if name != "train")]
 
 
+def judged_splits(task: str) -> list[str]:
+    """The splits whose measures are the headline: all but the share that picks epochs."""
+    return [name for name in splits(task) if name != HELD_OUT]
+
+
 def selection_split(task: str) -> str:
     """The split that picks epochs: the held-out share of the training set where there is one, else dev."""
     return HELD_OUT if HELD_OUT in splits(task) else "dev"
