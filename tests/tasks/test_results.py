@@ -17,10 +17,9 @@ def folder(tmp_path, monkeypatch):
         path = tmp_path / "results" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    splits = {"train": {}, "selection": {}, "dev": {}}
-    for name, text in {"raw/movies/manifest.json": json.dumps({"splits": splits})} | {
-        f"teacher/movies/{split}.parquet": split for split in splits
-    }.items():
+    splits: dict[str, dict] = {"train": {}, "selection": {}, "dev": {}}
+    files = {f"teacher/movies/{split}.parquet": split for split in splits}
+    for name, text in (files | {"raw/movies/manifest.json": json.dumps({"splits": splits})}).items():
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_text(text)
     return tmp_path
