@@ -22,6 +22,8 @@ def main(params: Params, task: str, student: str) -> None:
         terms=terms(settings.loss),
         alpha=settings.alpha,
         temperature=settings.temperature,
+        dropout=settings.dropout,
+        keep=settings.keep,
         metric=params.task(task).metric,
         selected_on=selection_split(task),
         training=training(settings),

@@ -102,6 +102,8 @@ class PredictionSettings(TrainingSettings):
     loss: Annotated[list[PredictionTerm], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_once)]
     alpha: Share
     temperature: Annotated[float, Field(gt=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
+    keep: Literal["metric", "sigma"]
 
 
 class AugmentSettings(Section):

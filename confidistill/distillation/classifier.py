@@ -5,28 +5,52 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from confidistill.confidence.agreement import accuracy, matthews
+from confidistill.confidence.difference import pairwise_difference, sigma
+from confidistill.confidence.predictions import softmax
 from confidistill.distillation.data import Examples
 from confidistill.distillation.inference import logits_of
-from confidistill.distillation.selection import Selection
+from confidistill.distillation.selection import Keep, Row, Selection
 from confidistill.files import atomic_folder
 
 Metric = Literal["accuracy", "mcc"]
 MEASURES = {"accuracy": accuracy, "mcc": matthews}
 
 
-def selection(metric: Metric, split: str, dev: Examples, pad_token_id: int) -> Selection:
-    """Select the epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`."""
+def selection(
+    metric: Metric,
+    split: str,
+    dev: Examples,
+    pad_token_id: int,
+    *,
+    train: Examples | None = None,
+    keep: Keep = "metric",
+) -> Selection:
+    """Measure an epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`; and by sigma.
 
-    def evaluate(model: nn.Module) -> float:
-        predicted = logits_of(model, dev, pad_token_id=pad_token_id).argmax(1)
+    Where `train` is given, both sets have the teacher's logits, and `sigma` on `train` and `sigma_<split>` are
+    measured, too: the RMS of delta in evaluation mode (paper, Eq. 4). `keep` says which of them decides.
+    """
+
+    def measure(model: nn.Module) -> Row:
+        logits = logits_of(model, dev, pad_token_id=pad_token_id)
         assert dev.labels is not None
-        return float(MEASURES[metric](predicted, dev.labels))
+        row = {f"{split}_{metric}": float(MEASURES[metric](logits.argmax(1), dev.labels))}
+        if train is not None:
+            row["sigma"] = _sigma(train, logits_of(model, train, pad_token_id=pad_token_id))
+            row[f"sigma_{split}"] = _sigma(dev, logits)
+        return row
 
-    return Selection(f"{split}_{metric}", evaluate)
+    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None)
+
+
+def _sigma(examples: Examples, logits: np.ndarray) -> float:
+    assert examples.teacher_logits is not None
+    return sigma(pairwise_difference(softmax(examples.teacher_logits), softmax(logits)))
 
 
 def save_classifier(

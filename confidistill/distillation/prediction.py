@@ -14,10 +14,14 @@ from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
+from confidistill.distillation.selection import Keep
 from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_terms, prediction_loss
 from confidistill.distillation.training import fit, is_writer
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
+
+MEASURED = 5000  # rows of the training set on which sigma is measured after each epoch
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
 
 def distill_prediction(
@@ -35,15 +39,20 @@ def distill_prediction(
     terms: Sequence[Term] = SOFT_CE,
     alpha: float = 0.0,
     temperature: float = 1.0,
+    dropout: float | None = None,
+    keep: Keep = "metric",
 ) -> None:
     """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
 
-    The head is Hugging Face BERT's: dropout and one linear layer on the pooled output. The epoch with the best
-    `metric` on `dev` is kept.
+    The head is Hugging Face BERT's: dropout and one linear layer on the pooled output. After each epoch `metric` is
+    measured on `dev`, and sigma on `dev` and on the training set; `keep` says by which of them an epoch is kept.
 
     Args:
-        table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1.
-        dev: text, text_pair, label.
+        table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1;
+            `origin` where it holds variants: the first row of each origin is of the training set.
+        dev: the same columns.
+        dropout: the student's, in hidden states, attention and head; None: what its configuration says. The teacher
+            gives its targets without dropout; a student that trains without it (0) comes nearer to them sooner.
 
     Raises:
         UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
@@ -51,12 +60,13 @@ def distill_prediction(
     """
     check_terms(terms, list(PREDICTION))
     check_targets(table, "the distillation table", len(label_names), logits=True)
-    check_targets(dev, "dev", len(label_names), logits=False)
+    check_targets(dev, selected_on, len(label_names), logits=True)
     tokenizer = load_tokenizer(student)
     set_seed(training.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         student,
         use_safetensors=True,
+        **({} if dropout is None else dict.fromkeys(DROPOUTS, dropout)),
         num_labels=len(label_names),
         id2label=dict(enumerate(label_names)),
         label2id={name: index for index, name in enumerate(label_names)},
@@ -94,10 +104,25 @@ def distill_prediction(
             terms,
             alpha,
             temperature,
+            dropout,
+            keep,
             *code_behind(__name__),
         ),
-        selection=selection(metric, selected_on, Examples(tokenizer, dev, max_length), tokenizer.pad_token_id),
+        selection=selection(
+            metric,
+            selected_on,
+            Examples(tokenizer, dev, max_length),
+            tokenizer.pad_token_id,
+            train=Examples(tokenizer, _measured_rows(table, training.seed), max_length),
+            keep=keep,
+        ),
     )
     if is_writer():
         save_classifier(model, tokenizer, output, history=history, card="A student, distilled from its task's teacher.")
         shutil.rmtree(checkpoints)
+
+
+def _measured_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rows of the training set itself, `MEASURED` of them at most, drawn by seed."""
+    rows = table[~table["origin"].duplicated()] if "origin" in table else table
+    return rows.sample(MEASURED, random_state=seed) if len(rows) > MEASURED else rows

@@ -1,10 +1,10 @@
 """Which epoch's weights are kept."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors.torch import save_model
 from torch import nn
@@ -12,13 +12,37 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from confidistill.files import atomic_file, atomic_folder
 
+GUARD = 0.01  # of the metric: an epoch that loses more against the best so far is not kept for its sigma
+Row = dict[str, float]
+Keep = Literal["metric", "sigma"]
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Keep the weights of the epoch with the best dev metric."""
+    """What is measured after each epoch, and by which of its measures an epoch is kept."""
 
+    measure: Callable[[nn.Module], Row]
     metric: str
-    evaluate: Callable[[nn.Module], float]
+    """The measure of which more is better."""
+    sigma: str | None = None
+    """The measure of which less is better, where it decides among epochs that keep the guard."""
+
+
+def kept(rows: Sequence[Row], metric: str, sigma: str | None) -> int:
+    """Which epoch is kept, the rows of all epochs so far being given; only the last may be new.
+
+    By the metric alone: the first with the largest. By sigma: an epoch replaces the one kept if its metric is within
+    `GUARD` of the largest so far and either its sigma is less or the one kept is no longer within.
+    """
+    chosen, best = 0, rows[0][metric]
+    for number, row in enumerate(rows[1:], start=1):
+        if sigma is None:
+            chosen = number if row[metric] > best else chosen
+        guarded = max(best, row[metric]) - GUARD
+        if sigma and row[metric] >= guarded and (row[sigma] < rows[chosen][sigma] or rows[chosen][metric] < guarded):
+            chosen = number
+        best = max(best, row[metric])
+    return chosen
 
 
 class KeepBest(TrainerCallback):
@@ -46,17 +70,16 @@ class KeepBest(TrainerCallback):
             return
         model = kwargs["model"]
         model.eval()
-        value = self.selection.evaluate(model)
+        row = {"step": state.global_step} | self.selection.measure(model)
         model.train()
-        history = [row for row in self.history() if row["step"] < state.global_step]
-        if not history or value > max(row[self.selection.metric] for row in history):
+        history = [*(earlier for earlier in self.history() if earlier["step"] < state.global_step), row]
+        if kept(history, self.selection.metric, self.selection.sigma) == len(history) - 1:
             with atomic_folder(self.folder) as folder:
                 save_model(model, str(folder / "model.safetensors"))
-        history.append({"step": state.global_step, self.selection.metric: value})
         with atomic_file(self._log) as path:
             path.write_text(json.dumps(history))
 
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[Row]:
         return json.loads(self._log.read_text()) if self._log.exists() else []
 
     @property

@@ -54,10 +54,10 @@ def write_assets(folder: Path) -> Path:
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "plain" / "config.json").write_text(json.dumps(config))
     train, dev = table(ROWS, seed=1), table(30, seed=2)
-    logits = np.random.default_rng(0).normal(0, 1, (ROWS, 2)).astype(np.float32)
-    logits[np.arange(ROWS), train["label"]] += 3
-    train.assign(logit0=logits[:, 0], logit1=logits[:, 1]).to_parquet(folder / "train.parquet")
-    dev.to_parquet(folder / "dev.parquet")
+    for name, rows in (("train", train), ("dev", dev)):
+        logits = np.random.default_rng(0).normal(0, 1, (len(rows), 2)).astype(np.float32)
+        logits[np.arange(len(rows)), rows["label"]] += 3
+        rows.assign(logit0=logits[:, 0], logit1=logits[:, 1]).to_parquet(folder / f"{name}.parquet")
     (folder / "corpus.txt").write_text("\n".join(table(120, seed=3)["text"]) + "\n")
     for name in ("base", "plain"):
         general(folder, folder / f"{name}-student", base=name, training=replace(TRAINING, epochs=1))
@@ -91,7 +91,7 @@ def teacher(assets: Path, output: Path, *, base: str = "base", training: Trainin
     finetune_teacher(
         assets / base,
         pd.read_parquet(assets / "train.parquet")[["text", "label"]],
-        pd.read_parquet(assets / "dev.parquet"),
+        pd.read_parquet(assets / "dev.parquet")[["text", "label"]],
         output,
         label_names=LABELS,
         max_length=16,
