@@ -77,6 +77,9 @@ def _follow(start: Callable[[], Process], log: Callable[[str], None]) -> int:
                 if line.strip():
                     log(line.rstrip())
         status = process.wait()
+    except BaseException:  # this thread is being ended, and with it what it runs
+        _end([process])
+        raise
     finally:
         with _guard:
             _running.discard(process)
@@ -95,6 +98,10 @@ def stop_all() -> None:
     with _guard:
         _stopping.set()
         processes = list(_running)
+    _end(processes)
+
+
+def _end(processes: list[Process]) -> None:
     for process in processes:
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS

@@ -169,7 +169,7 @@ def test_a_stage_fails_for_good(world: World) -> None:
 
 def test_an_interrupted_driver_calls_its_stages_back(world: World) -> None:
     world.change(seed=7)
-    world.driver.tell("pace", "30")
+    world.driver.tell("pace", "600")
     with world.start("train@a") as process:
         wait_until(lambda: "train@a" in world.driver.started(), "the training runs")
         process.send_signal(signal.SIGINT)

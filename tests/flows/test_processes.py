@@ -33,6 +33,16 @@ def test_lines_as_they_come_and_the_exit_status() -> None:
     assert lines == ["one", "50 %", "100 %", "no ÿ more"]
 
 
+def test_a_command_ends_with_the_thread_that_follows_it(tmp_path: Path) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    command = f"echo $$ > {tmp_path}/child; echo started; exec sleep 600"
+    with pytest.raises(KeyboardInterrupt):
+        processes.run(["sh", "-c", command], interrupt)
+    assert not alive(int((tmp_path / "child").read_text()))
+
+
 def test_stop_all_ends_the_whole_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 1)
     monkeypatch.setattr(processes, "_stopping", threading.Event())
