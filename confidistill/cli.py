@@ -4,6 +4,8 @@ The commands that know of the pipeline (use, report, doctor, ...) come from the 
 entry-point group `confidistill.commands`, so that imports run downward.
 """
 
+import codecs
+import io
 import math
 import signal
 import sys
@@ -25,6 +27,7 @@ from confidistill.files import atomic_file, json_text
 
 PLUGINS = "confidistill.commands"
 PLOTS = (".png", ".svg")
+PLAIN = {"σ": "s", "κ": "k", "δ": "d", "≤": "<", "→": ">", "─": "-", "–": "-", "·": "."}
 SPLIT = "train"  # what the property is judged on; here, whatever file was given
 Protocol = Annotated[str, typer.Option(help="Which reading of delta and sigma judges: definition or released.")]
 Kappa = Annotated[float, typer.Option(help="The property holds where sigma <= kappa; between 0 and 1.")]
@@ -168,10 +171,20 @@ def main() -> None:
     """The console script. A reader that goes away ends it quietly, as it does other Unix tools."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")  # a terminal of ASCII gets the tables all the same
     try:
         app()
     finally:
         sys.stdout.flush()  # here, where a full disk is still told in one line
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that the terminal has not, one for one, so that tables stay aligned."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
 
 
 def _known(

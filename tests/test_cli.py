@@ -361,6 +361,15 @@ def test_audit_in_other_forms(tmp_path, suffix):
         assert text.startswith("| task | student | split |")
 
 
+def test_a_terminal_of_ascii_gets_the_table_too(tmp_path):
+    published_like(tmp_path / "published")
+    command = [*COMMAND, "audit", "published"]
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"s definition [95 %]" in done.stdout and b"fails > holds" in done.stdout
+
+
 def test_audit_names_what_is_missing(tmp_path):
     assert_one_line(run("audit", "nowhere", cwd=tmp_path), "nowhere: no such folder")
     (tmp_path / "published").mkdir()

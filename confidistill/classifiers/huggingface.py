@@ -22,14 +22,19 @@ class HuggingFaceClassifier:
     """A `Classifier`; its weights are read when logits are first asked for.
 
     Raises:
-        UserError: the folder holds no model in safetensors, no readable configuration, or a model that reads fewer
-            tokens than `max_length`; with `logits`, weights that are unreadable or not all of a classifier, its head
-            included.
+        UserError: the folder holds no model in safetensors, no readable configuration, a model of several labels a text
+            or one that reads fewer tokens than `max_length`; with `logits`, weights that are unreadable or not all of a
+            classifier, its head included.
     """
 
     def __init__(self, folder: Path, *, max_length: int, batch_size: int = 64) -> None:
         self.folder, self.max_length, self.batch_size = folder, max_length, batch_size
         self.config = _config(folder)
+        if self.config.problem_type == "multi_label_classification":
+            raise UserError(
+                f"{folder / 'config.json'}: problem_type is multi_label_classification: "
+                "give a classifier of one class a text, whose probabilities sum to 1"
+            )
         check_length(max_length, self.config)
 
     @property

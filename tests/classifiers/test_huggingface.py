@@ -106,3 +106,11 @@ def test_weights_are_read_once_and_only_for_logits(classifier, assets, tmp_path)
 def test_more_tokens_than_the_model_reads(classifier):
     with pytest.raises(UserError, match="takes at most 64 tokens, not 65: lower max_length"):
         open_classifier(classifier, max_length=65)
+
+
+def test_a_model_of_several_labels_a_text(classifier, tmp_path):
+    shutil.copytree(classifier, tmp_path / "copy")
+    config = json.loads((tmp_path / "copy" / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    with pytest.raises(UserError, match="problem_type is multi_label_classification"):
+        open_classifier(tmp_path / "copy", max_length=16)
