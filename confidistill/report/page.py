@@ -163,11 +163,17 @@ def _split_view(pair: Pair, split: str, axis_end: float) -> dict[str, Any]:
         "judged": split == TRAIN,
         "measured": pair.measures[split],
         "sigma": sigma,
+        "flips": _flips_share(pair.measures[split]),
         "interval": (low, high),
         "verdict": pair.verdict(split),
         "marks": {name: 100 * value / axis_end for name, value in marks.items()},  # % of the axis's width
         "panels": [(_alternative(pair, split, name), _image(pair, split, name)) for name in figures.PANELS],
     }
+
+
+def _flips_share(measured: Mapping[str, float]) -> int:
+    """How much of sigma^2 (by definition) is on inputs of different class, in whole %."""
+    return round(100 * measured["sigma_flips"] ** 2 / measured["sigma"] ** 2) if measured["sigma"] else 0
 
 
 def _axis_end(pairs: Sequence[Pair]) -> float:

@@ -104,6 +104,16 @@ def test_what_holds_for_nothing_is_not_called_preserved() -> None:
     assert 'class="verdict not-meaningful"' in html and 'class="verdict holds"' not in html
 
 
+def test_where_sigma_comes_from_is_shown(html: str) -> None:
+    measured = synthetic_pair().measures["dev"]
+    share = round(100 * measured["sigma_flips"] ** 2 / measured["sigma"] ** 2)
+    assert 0 < share < 100
+    assert f'aria-label="{share} % of σ² is on inputs that the models give different classes"' in html
+    assert f"slope of the student&#39;s log-odds on the teacher&#39;s {measured['slope']:.2f}" in html.replace(
+        "'", "&#39;"
+    )
+
+
 def test_every_measure_has_its_place() -> None:
     shown = {*OTHER_MEASURES, *MEASURES, *EXTRA_MEASURES}
     assert set(synthetic_pair().measures["train"]) <= shown
