@@ -19,8 +19,10 @@ def driver(tmp_path: Path) -> Toy:
     assets, root, control = tiny.write_assets(tmp_path / "assets"), tmp_path / "driver", tmp_path / "control"
     control.mkdir()
     root.mkdir()
-    tasks = {"varied": tiny.params(assets)["tasks"]["varied"]}
-    tiny.write_project(root, assets, tasks=tasks)
+    params = tiny.params(assets)
+    for section, unused in (("tasks", "plain"), ("augment", "plain"), ("pairs", "plain-S_2L")):
+        params[section].pop(unused, None)
+    tiny.write_clone(root, params)
     driver = Toy(root, control, tmp_path / "prefect")
     driver.check("git", "init", "--quiet", "--bare", "-b", "main", str(tmp_path / "origin.git"))
     driver.check("git", "remote", "add", "origin", str(tmp_path / "origin.git"))

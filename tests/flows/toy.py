@@ -216,7 +216,7 @@ def params(names: dict[str, str]) -> str:
     """The quickstart's params under other names."""
     text = (Path(__file__).parents[2] / "profiles/quickstart.yaml").read_text().replace("quickstart", "toy")
     for name, other in names.items():
-        text = re.sub(rf"\b{name}\b", f'"{other}"' if ";" in other else other, text)
+        text = re.sub(rf"\b{name}\b", other, text)
     return text
 
 
