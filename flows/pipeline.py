@@ -235,12 +235,8 @@ def main(
         _tell_what_would_run(stages, force)
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with server.reached():
         state = pipeline(targets, force, workers, gpus, gpu_pool, patience, return_state=True)
-    except RuntimeError as error:
-        if "Failed to reach API" not in str(error):
-            raise
-        raise UserError(f"{error}: start the Prefect server there, or unset PREFECT_API_URL") from None
     if state.name == REFUSED:
         raise UserError(state.message or "")
     print(f"{'failed' if state.is_failed() else 'done'}: {state.message}")

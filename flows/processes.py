@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from flows.forkserver import Command, Forkserver
 from tasks.dvc import search_path
 
 GRACE_SECONDS = 10
+LOOK_SECONDS = 1.0
 
 
 class StoppedError(Exception):
@@ -27,10 +29,18 @@ _inherited: set[int] = set()
 _guard = threading.Lock()
 
 
-def run(command: list[str], log: Callable[[str], None]) -> int:
+def run(
+    command: list[str],
+    log: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    environment: dict[str, str] | None = None,
+    unwanted: Callable[[], bool] | None = None,
+) -> int:
     """Run a command, hand each line it prints to `log`; its exit status.
 
-    It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only.
+    It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only. `unwanted` is asked every
+    second: once it says so, the command is ended, with its children.
 
     Raises:
         StoppedError: `stop_all` has been called, before or meanwhile.
@@ -45,12 +55,13 @@ def run(command: list[str], log: Callable[[str], None]) -> int:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env=_environment(),
+            cwd=cwd,
+            env=_environment() | (environment or {}),
             start_new_session=True,
             pass_fds=tuple(_inherited),
         )
 
-    return _follow(start, log)
+    return _follow(start, log, unwanted)
 
 
 def dvc(arguments: list[str], log: Callable[[str], None], environment: dict[str, str] | None = None) -> int:
@@ -64,12 +75,17 @@ def dvc(arguments: list[str], log: Callable[[str], None], environment: dict[str,
     return _follow(start, log)
 
 
-def _follow(start: Callable[[], Process], log: Callable[[str], None]) -> int:
+def _follow(
+    start: Callable[[], Process], log: Callable[[str], None], unwanted: Callable[[], bool] | None = None
+) -> int:
     with _guard:
         if _stopping.is_set():
             raise StoppedError("interrupted")
         process = start()
         _running.add(process)
+    over = threading.Event()
+    if unwanted:
+        threading.Thread(target=_end_once, args=(unwanted, process, over), daemon=True).start()
     try:
         assert process.stdout is not None
         with process.stdout:
@@ -81,6 +97,7 @@ def _follow(start: Callable[[], Process], log: Callable[[str], None]) -> int:
         _end([process])
         raise
     finally:
+        over.set()
         with _guard:
             _running.discard(process)
     if _stopping.is_set():
@@ -99,6 +116,13 @@ def stop_all() -> None:
         _stopping.set()
         processes = list(_running)
     _end(processes)
+
+
+def _end_once(unwanted: Callable[[], bool], process: Process, over: threading.Event) -> None:
+    while not over.wait(LOOK_SECONDS):
+        if unwanted():
+            _end([process])
+            return
 
 
 def _end(processes: list[Process]) -> None:

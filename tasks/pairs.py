@@ -24,7 +24,7 @@ def load_pair(task: str, student: str) -> Pair:
     return Pair(
         task=task,
         student=student,
-        measures=_read_measures(folder / "measures.json"),
+        measures=read_measures(folder / "measures.json"),
         predictions=read,
         texts=texts,
         label_names=label_names(task),
@@ -37,9 +37,14 @@ def load_pairs(params: Params) -> list[Pair]:
     return [load_pair(task, student) for task in params.tasks for student in params.students]
 
 
-def _read_measures(path: Path) -> dict[str, Any]:
+def read_measures(path: Path) -> dict[str, Any]:
     """measures.json; what is null there is undefined: NaN."""
-    measures = json.loads(path.read_text())
+    return parse_measures(path.read_text())
+
+
+def parse_measures(text: str) -> dict[str, Any]:
+    """The content of measures.json."""
+    measures = json.loads(text)
     for measured in measures.values():
         if isinstance(measured, dict):
             measured.update({name: math.nan for name, value in measured.items() if value is None})

@@ -1,0 +1,178 @@
+"""The search under Prefect: which trial is run when, and what is told of it."""
+
+import os
+import signal
+from collections.abc import Sequence
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Cancelled, Completed, Failed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from confidistill.errors import UserError
+from flows import artifacts, here, processes, server
+from flows.logs import StageError
+from flows.owner import own_clone
+from flows.search.outcome import told
+from flows.search.space import shown
+from flows.search.study import Study
+from flows.search.trial import Outcome, Trial
+
+REFUSED = "Refused"
+
+
+def run(study: Study, *, trials: int, workers: int, seeds: Sequence[int], exhaustive: bool) -> None:
+    """Bring the study to its end: `trials` in all, or until one has won; then the winner at each of `seeds`.
+
+    Raises:
+        UserError: the clone is at work, it has fewer GPUs than `workers`, or the untuned pair itself cannot be run.
+    """
+    job = study.job
+    places = _places(workers)
+
+    @flow(name="search", flow_run_name=job.study, task_runner=ThreadPoolTaskRunner(max_workers=workers))  # type: ignore[arg-type]
+    def search(task: str, student: str, preset: str, trials: int, workers: int, seeds: list[int]) -> State:
+        try:
+            with own_clone("a search"):
+                Search(study, places, trials, exhaustive).to_its_end(seeds)
+        except (UserError, StageError) as error:
+            return Failed(name=REFUSED, message=str(error))
+        return Completed(message=f"{len(study.finished)} trials")
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with server.reached():
+        state: Any = search(job.task, job.student, job.preset, trials, workers, list(seeds), return_state=True)
+    if state.name == REFUSED:
+        raise UserError(state.message)
+    state.result()
+
+
+def _places(workers: int) -> list[dict[str, str]]:
+    """The environment of each trial that runs side by side with others: GPUs, or cores, of its own."""
+    devices, per_trial = here.devices(None)
+    if here.CPU in devices:
+        if workers == 1 or "OMP_NUM_THREADS" in os.environ:
+            return [{} for _ in range(workers)]
+        cores = len(os.sched_getaffinity(0))
+        return [{"OMP_NUM_THREADS": str(max(1, cores // workers))} for _ in range(workers)]
+    if workers * per_trial > len(devices):
+        raise UserError(f"--workers {workers}: this machine has {len(devices)} GPUs, and a trial takes {per_trial}")
+    chunks = [devices[index * per_trial : (index + 1) * per_trial] for index in range(workers)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(chunk)} for chunk in chunks]
+
+
+class Search:
+    """One run of a search: the loop that starts trials where there is room and hears what became of them."""
+
+    def __init__(self, study: Study, places: list[dict[str, str]], trials: int, exhaustive: bool) -> None:
+        self._study = study
+        self._trials = trials
+        self._exhaustive = exhaustive
+        self._free = list(places)
+        self._workers = len(places)
+        self._under_way: dict[str, tuple[Trial, dict[str, str], PrefectFuture[Any]]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._ended: SimpleQueue[str] = SimpleQueue()
+        self._log = get_run_logger().info
+
+    def to_its_end(self, seeds: Sequence[int]) -> None:
+        """All trials, then the winner's confirmation, if it has something to confirm."""
+        try:
+            self._search()
+            self._confirm(seeds)
+        except BaseException:
+            processes.stop_all()
+            raise
+
+    def _search(self) -> None:
+        _clean(self._study)
+        left = self._study.unfinished()
+        while True:
+            while self._free and (left or self._may_begin()):
+                self._submit(left.pop(0) if left else self._study.next())
+            if not self._under_way:
+                return
+            trial, outcome = self._hear()
+            number = int(trial.label)
+            if number == 0 and outcome.measures is None:
+                raise UserError(f"the pair as params.yaml has it cannot be run: {outcome.reason}")
+            self._study.tell(number, outcome)
+            trial.remove()
+            self._log(told(self._study, trial, outcome, self._trials, self._workers))
+
+    def _may_begin(self) -> bool:
+        if self._study.count and self._study.untuned is None:
+            return False  # the accuracy guard compares with it
+        won = self._study.is_won and not self._exhaustive
+        return not won and self._study.count < self._trials
+
+    def _confirm(self, seeds: Sequence[int]) -> None:
+        winner = self._study.winner
+        if not winner or winner.value is None or winner.value > self._study.job.kappa:
+            return
+        settings = self._study.settings_of(winner)
+        waiting = [seed for seed in seeds if not self._study.confirmation(winner, seed)]
+        while waiting or self._under_way:
+            while waiting and self._free:
+                seed = waiting.pop(0)
+                of_seed = {"intermediate.seed": seed, "prediction.seed": seed}
+                self._submit(Trial(self._study.job, f"seed-{seed}", {**settings, **of_seed}))
+            trial, outcome = self._hear()
+            seed = int(trial.settings["prediction.seed"])
+            if outcome.measures is None:
+                raise UserError(f"{trial.experiment}: {outcome.reason}")
+            self._study.confirm(winner, seed, outcome.measures)
+            trial.remove()
+            self._log(told(self._study, trial, outcome, self._trials, self._workers))
+
+    def _submit(self, trial: Trial) -> None:
+        place = self._free.pop(0)
+
+        @task(task_run_name=trial.experiment, cache_policy=NO_CACHE, persist_result=False)
+        def run_trial(number: str, settings: dict[str, Any]) -> State:
+            outcome = trial.run(get_run_logger().debug, partial(self._stops, trial.label), place)
+            self._outcomes[trial.label] = outcome
+            server.patiently(partial(_show, trial, outcome), self._log)
+            if outcome.state == "complete":
+                return Completed(message=shown(trial.settings))
+            if outcome.state == "pruned":
+                return Cancelled(name="Pruned", message=outcome.reason)
+            return Failed(message=outcome.reason)
+
+        future = run_trial.submit(trial.label, dict(trial.settings))
+        self._under_way[trial.label] = (trial, place, future)
+        future.add_done_callback(lambda _: self._ended.put(trial.label))
+
+    def _hear(self) -> tuple[Trial, Outcome]:
+        trial, place, future = self._under_way.pop(label := self._ended.get())
+        self._free.append(place)
+        future.wait()
+        if label not in self._outcomes:
+            future.result()  # raises what has stopped it
+        return trial, self._outcomes.pop(label)
+
+    def _stops(self, label: str, sigmas: list[float]) -> bool:
+        return label.isdigit() and self._study.stops(int(label), sigmas)
+
+
+def _clean(study: Study) -> None:
+    """Remove worktrees that a search which was killed has left of trials that are finished."""
+    for frozen in study.finished:
+        left = Trial(study.job, str(frozen.number), {})
+        if left.folder.exists():
+            left.remove()
+
+
+def _show(trial: Trial, outcome: Outcome) -> None:
+    """The trial's settings and result as an artifact of its task run."""
+    lines = [f"- {key}: {value}" for key, value in trial.settings.items()] or [f"- {shown({})}"]
+    result = [outcome.state, *([outcome.reason] if outcome.reason else [])]
+    for split, measured in (outcome.measures or {}).items():
+        result.append(f"{split}: sigma {measured['sigma']:.4f}, accuracy {100 * measured['accuracy_student']:.1f} %")
+    text = "\n".join([f"## {trial.experiment}", *lines, "", *(f"- {line}" for line in result)])
+    create_markdown_artifact(text, key=artifacts.key("trial", trial.experiment))

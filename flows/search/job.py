@@ -1,0 +1,126 @@
+"""What a search is of, the same for each of its trials, and whether this clone can be searched at all."""
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from confidistill.confidence.verdict import Protocol
+from confidistill.errors import UserError
+from flows import dag
+from flows.search.space import Space, space_of
+from tasks.dvc import repository
+from tasks.params import PARAMS_FILE, load
+
+FOLDER = Path(".dvc/tmp/search")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+WRITTEN_BY_STAGES = ("dvc.lock", "results/")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pair, searched by one preset under one name."""
+
+    task: str
+    student: str
+    preset: str
+    study: str
+    seed: int
+    protocol: Protocol
+    kappa: float
+    used_seeds: frozenset[int]
+    params: str  # params.yaml and dvc.lock as every trial begins with them
+    lock: str
+    cache: str  # DVC's cache folder, which all trials share
+    inputs: Mapping[str, list[str]]  # of each stage that a trial may run, what it needs from others
+    fingerprint: str
+
+    @property
+    def pair(self) -> str:
+        """The pair's name in params.yaml and dvc.yaml."""
+        return f"{self.task}-{self.student}"
+
+    @property
+    def space(self) -> Space:
+        return space_of(self.preset)
+
+    @property
+    def folder(self) -> Path:
+        """Where the trials' git worktrees are."""
+        return FOLDER / self.study
+
+
+def open_job(task: str, student: str, *, preset: str, study: str | None, seed: int) -> Job:
+    """The job, once everything that would stop its trials has been looked at.
+
+    Raises:
+        UserError: there is no such task, student or preset; the study's name cannot be one of an experiment; the
+            pipeline has not been run for the pair; or the clone has changes that are not committed, from which DVC
+            makes no experiment.
+    """
+    space_of(preset)
+    params = load()
+    params.task(task)
+    params.student(student)
+    pair = f"{task}-{student}"
+    study = study or f"{pair}-{preset}"
+    if not NAME.fullmatch(study):
+        raise UserError(f"--study {study!r}: use letters, digits, _ and -, at most 100 of them, the first no - or _")
+    _refuse_changes()
+    stages = [f"{name}@{pair}" for name in ("distill_intermediate", "distill_prediction", "evaluate")]
+    stale = dag.changed(dag.read([stages[-1]]))
+    if stale:
+        raise UserError(
+            f"{', '.join(sorted(stale)[:3])}{' ...' if len(stale) > 3 else ''}: not up to date: "
+            f"run `dvc repro {stages[-1]}`, from which the search starts"
+        )
+    lock = dag.read_lock()
+    entries = YAML(typ="safe").load(lock)["stages"]
+    judged = params.property
+    facts = [preset, seed, judged.model_dump(), [entries[name] for name in stages]]
+    with repository() as repo:
+        cache = str(repo.cache.local_cache_dir)
+    return Job(
+        task=task,
+        student=student,
+        preset=preset,
+        study=study,
+        seed=seed,
+        protocol=judged.protocol,
+        kappa=judged.kappa,
+        used_seeds=frozenset(
+            {*params.seeds, params.intermediate_of(task, student).seed, params.prediction_of(task, student).seed}
+        ),
+        params=PARAMS_FILE.read_text(encoding="utf-8"),
+        lock=lock,
+        cache=cache,
+        inputs={name: dag.inputs(name) for name in stages},
+        fingerprint=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _refuse_changes() -> None:
+    changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
+    foreign = [line[3:] for line in changed if not line[3:].startswith(WRITTEN_BY_STAGES)]
+    if foreign:
+        raise UserError(
+            f"{foreign[0]} has changes that are not committed: commit them first, since each trial becomes an "
+            "experiment upon the last commit"
+        )
+
+
+def git(*arguments: str, cwd: Path | None = None) -> str:
+    """What a git command prints.
+
+    Raises:
+        UserError: git refuses; its reason in one line.
+    """
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
+    return done.stdout

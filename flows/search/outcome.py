@@ -1,0 +1,166 @@
+"""What a search ends with: a line a trial, the verdict, and the files in results/search/."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from confidistill.confidence.verdict import SIGMA, holds, objection, verdict
+from confidistill.files import atomic_file
+from confidistill.report.figures import save_figure
+from confidistill.report.pair import split_name
+from confidistill.report.tradeoff import tradeoff
+from confidistill.report.tuned import GUARD, LEGEND, Tuned, table3, table3_renderings
+from flows.search.job import Job
+from flows.search.settings import difference, with_overrides
+from flows.search.space import overrides, shown
+from flows.search.study import Study, measures_of
+from flows.search.trial import Measures, Outcome, Trial
+
+FOLDER = Path("results/search")
+
+
+def told(study: Study, trial: Trial, outcome: Outcome, trials: int, workers: int) -> str:
+    """A trial in one line: settings, sigma on each split, accuracy, verdict, guard, and the time left."""
+    line = f"{trial.experiment}: {shown(trial.settings)}: "
+    if outcome.measures is None:
+        line += f"{outcome.state}: {outcome.reason}" if outcome.state == "failed" else f"pruned at {outcome.reason}"
+    else:
+        line += _found(study, outcome.measures)
+    if not trial.label.isdigit():
+        return line
+    finished = study.finished
+    seconds = [each.user_attrs.get("seconds", 0.0) for each in finished]
+    left = max(0, trials - len(finished)) * sum(seconds) / len(seconds) / workers
+    pruned = sum(each.state == TrialState.PRUNED for each in finished)
+    return f"{line}; {len(finished)} of {trials}, {pruned} pruned, at most {_minutes(left)} left"
+
+
+def _found(study: Study, measures: Measures) -> str:
+    name, guard = SIGMA[study.job.protocol], study.guard_split
+    sigmas = ", ".join(f"{split_name(split)} {measured[name]:.4f}" for split, measured in measures.items())
+    accuracy = 100 * measures[guard]["accuracy_student"]
+    kept = "guard kept" if study.keeps_guard(measures) else "guard LOST"
+    judged = verdict(measures["train"], study.job.protocol, study.job.kappa)
+    points = f"{accuracy:.1f} % ({-100 * study.loss(measures):+.1f})"
+    return f"sigma {sigmas}; accuracy {split_name(guard)} {points}; {judged}, {kept}"
+
+
+def _minutes(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d} min"
+
+
+def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
+    """Write the files of results/search/; the text that the search ends with, and whether the property is restored."""
+    job, winner, untuned = study.job, study.winner, study.untuned
+    assert winner and untuned  # the untuned student keeps its own guard
+    best = measures_of(winner)
+    assert best
+    rows = trials_table(study, winner)
+    stem = FOLDER / job.study
+    with atomic_file(stem.with_name(f"{job.study}.csv")) as path:
+        rows.to_csv(path, index=False)
+    save_figure(_picture(study, rows), stem)
+    tuned = [Tuned(job.task, job.student, untuned, best, job.protocol, job.kappa)]
+    for suffix, text in table3_renderings(tuned).items():
+        with atomic_file(stem.with_name(f"{job.study}-table3{suffix}")) as path:
+            path.write_text(text, encoding="utf-8")
+    said, restored = judgement(study, winner, seeds)
+    lines = [
+        f"winner: {job.study}-{winner.number}: {shown(study.settings_of(winner))}",
+        *(_confirmed(study, winner, seed) for seed in seeds if study.confirmation(winner, seed)),
+        "",
+        *(f"{name:<16} {value}" for name, value in table3(tuned).iloc[0].items()),
+        LEGEND,
+        "",
+        said,
+        f"trials: {stem}.csv, {stem}.png; as experiments: dvc exp show, dvc exp apply {job.study}-{winner.number}",
+    ]
+    return "\n".join(lines), restored
+
+
+def _confirmed(study: Study, winner: FrozenTrial, seed: int) -> str:
+    measures = study.confirmation(winner, seed)
+    assert measures
+    return f"{study.job.study}-seed-{seed}: {_found(study, measures)}"
+
+
+def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[str, bool]:
+    """The verdict on the winner in one line, and whether it is restored: it holds, guard kept, at every fresh seed."""
+    job, best = study.job, measures_of(winner)
+    assert best
+    split = split_name(study.guard_split)
+    sigma = best["train"][SIGMA[job.protocol]]
+    if reason := objection(best["train"], job.protocol):
+        return f"NOT RESTORED: {reason}", False
+    if not holds(best["train"], job.protocol, job.kappa):
+        least = f"the least sigma(Tr) with the guard kept (less than {GUARD:.0%} of accuracy lost on {split})"
+        return f"NOT RESTORED: {least} is {sigma:.4f} > kappa {job.kappa:g}", False
+    if not seeds:
+        return f"NOT CONFIRMED: sigma(Tr) {sigma:.4f} <= kappa {job.kappa:g}, at one seed: see --confirm-seeds", False
+    failed = []
+    for seed in seeds:
+        measures = study.confirmation(winner, seed)
+        assert measures
+        if not holds(measures["train"], job.protocol, job.kappa):
+            failed.append(f"seed {seed}: sigma(Tr) {measures['train'][SIGMA[job.protocol]]:.4f} > {job.kappa:g}")
+        if not study.keeps_guard(measures):
+            failed.append(f"seed {seed}: accuracy on {split} {-100 * study.loss(measures):+.1f} points")
+    if failed:
+        return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}", False
+    named = ", ".join(map(str, seeds))
+    return f"RESTORED: sigma(Tr) <= kappa {job.kappa:g} and the guard on {split} is kept at seeds {named}", True
+
+
+def trials_table(study: Study, winner: FrozenTrial) -> pd.DataFrame:
+    """A row a trial: settings, and of a complete one its measures on each split, guard and verdict."""
+    job = study.job
+    rows = []
+    for trial in study.finished:
+        row: dict[str, Any] = {"trial": trial.number, "experiment": "", "state": trial.state.name.lower()}
+        row |= dict(study.settings_of(trial))
+        measures = measures_of(trial)
+        if measures:
+            row["experiment"] = f"{job.study}-{trial.number}"
+            for split, measured in measures.items():
+                for name in ("sigma", "sigma_released", "accuracy_student", "agreement"):
+                    row[f"{name}_{split}"] = measured[name]
+            row["verdict"] = verdict(measures["train"], job.protocol, job.kappa)
+            row["guard"] = study.keeps_guard(measures)
+        row |= {name: trial.user_attrs.get(name, "") for name in ("seconds", "reason")}
+        row["winner"] = trial.number == winner.number
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _picture(study: Study, rows: pd.DataFrame) -> Any:
+    job, split, untuned = study.job, study.guard_split, study.untuned
+    assert untuned
+    complete = rows[rows["state"] == "complete"]
+    points = pd.DataFrame(
+        {
+            "trial": complete["trial"],
+            "sigma": complete[f"{SIGMA[job.protocol]}_train"],
+            "accuracy": complete[f"accuracy_student_{split}"],
+            "guard": complete["guard"].astype(bool),
+            "winner": complete["winner"],
+        }
+    )
+    return tradeoff(
+        points,
+        kappa=job.kappa,
+        floor=untuned[split]["accuracy_student"] - GUARD,
+        split=split_name(split),
+        title=f"{job.task} · {job.student} · {len(complete)} trials",
+    )
+
+
+def applied(job: Job, study: Study) -> tuple[str, str]:
+    """The text of params.yaml with the winner's settings, and the difference that they make."""
+    winner = study.winner
+    assert winner
+    text = with_overrides(job.params, job.pair, overrides(study.settings_of(winner)))
+    return text, difference(job.params, text)

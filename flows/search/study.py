@@ -1,0 +1,204 @@
+"""The trials of a search, in an Optuna study that outlives its process.
+
+A trial's settings are drawn by TPE, seeded by the study's seed and the trial's number, from the trials finished before
+it: a search that was interrupted and goes on draws what it would have drawn. Trial 0 is the pair as params.yaml has it,
+the untuned student that the accuracy guard compares with.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from confidistill.confidence.verdict import SIGMA
+from confidistill.errors import UserError
+from confidistill.files import json_text
+from confidistill.report.tuned import GUARD, guard_kept
+from flows.search.job import FOLDER, Job
+from flows.search.space import Settings, suggest
+from flows.search.trial import Measures, Outcome, Trial
+from tasks.pairs import parse_measures
+
+STARTUP_TRIALS = 5  # drawn at random, before TPE has something to go by
+WARMUP_EPOCHS = 3  # before a trial can be pruned
+MARGIN = 0.9  # of kappa: a trial that holds by it ends the search
+
+
+class Study:
+    """The study of a job: what has been tried, what comes next, what is best."""
+
+    def __init__(self, job: Job, storage: str | None) -> None:
+        self.job = job
+        self._own = storage is None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with _reached(storage):
+            self._study = optuna.create_study(
+                study_name=job.study,
+                storage=storage or _file(job.study),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
+                load_if_exists=True,
+            )
+        known = self._study.user_attrs
+        if known.get("fingerprint", job.fingerprint) != job.fingerprint:
+            raise UserError(
+                f"the study {job.study!r} is of {known['pair']}, preset {known['preset']}, seed {known['seed']}, with "
+                "other settings, data or code than there are now: give this search another name with --study"
+            )
+        about = {name: getattr(job, name) for name in ("pair", "preset", "seed", "fingerprint")}
+        for name, value in about.items():
+            if name not in known:
+                self._study.set_user_attr(name, value)
+
+    def unfinished(self) -> list[Trial]:
+        """Trials that a process which is gone has left: they are run to their end first."""
+        running = self._study.get_trials(states=[TrialState.RUNNING])
+        return [self._begin(optuna.Trial(self._study, trial._trial_id)) for trial in running if self._is_ours(trial)]
+
+    def next(self) -> Trial:
+        """A new trial."""
+        return self._begin(self._study.ask())
+
+    def _begin(self, trial: optuna.Trial) -> Trial:
+        trial.set_user_attr("owner", _here())
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=self.job.seed + trial.number, n_startup_trials=STARTUP_TRIALS
+        )
+        settings = suggest(trial, self.job.space) if trial.number else {}
+        return Trial(self.job, str(trial.number), settings)
+
+    def _is_ours(self, trial: FrozenTrial) -> bool:
+        """Whether this clone runs it; in a study of our own file there is nobody else."""
+        return self._own or trial.user_attrs.get("owner") == _here()
+
+    def stops(self, number: int, sigmas: list[float]) -> bool:
+        """Report sigma(Tr) after each epoch; whether the trial does worse than half of those before it."""
+        if number == 0:
+            return False
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        trial = optuna.Trial(self._study, frozen._trial_id)
+        for epoch, sigma in enumerate(sigmas, start=1):
+            if epoch not in frozen.intermediate_values:
+                trial.report(sigma, epoch)
+        return trial.should_prune()
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Keep what became of a trial."""
+        trial = optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        trial.set_user_attr("seconds", round(outcome.seconds, 1))
+        if outcome.reason:
+            trial.set_user_attr("reason", outcome.reason)
+        if outcome.measures is None:
+            state = TrialState.PRUNED if outcome.state == "pruned" else TrialState.FAIL
+            self._study.tell(trial, state=state)
+            return
+        trial.set_user_attr("measures", json_text(outcome.measures))
+        if number:
+            trial.set_constraint("accuracy guard", self.loss(outcome.measures) - GUARD)
+        sigma = outcome.measures["train"][SIGMA[self.job.protocol]]
+        if sigma == sigma:
+            self._study.tell(trial, sigma)
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    @property
+    def finished(self) -> list[FrozenTrial]:
+        """The trials that are complete, pruned or failed, by number."""
+        return [trial for trial in self._study.get_trials() if trial.state.is_finished()]
+
+    @property
+    def count(self) -> int:
+        """All trials, those under way among them."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    @property
+    def untuned(self) -> Measures | None:
+        """The measures of trial 0; None: it isn't finished."""
+        trials = self._study.get_trials(deepcopy=False)
+        return measures_of(trials[0]) if trials else None
+
+    @property
+    def guard_split(self) -> str:
+        """The split that guards: the held-out share of Tr where there is one, else Tr itself; never dev."""
+        assert self.untuned
+        return "selection" if "selection" in self.untuned else "train"
+
+    def loss(self, measures: Measures) -> float:
+        """Share of accuracy lost against the untuned student, on the split that guards."""
+        assert self.untuned
+        split = self.guard_split
+        return float(self.untuned[split]["accuracy_student"] - measures[split]["accuracy_student"])
+
+    def keeps_guard(self, measures: Measures) -> bool:
+        """Whether less than a point of accuracy is lost, on the split that guards."""
+        assert self.untuned
+        return guard_kept(self.untuned[self.guard_split], measures[self.guard_split])
+
+    @property
+    def winner(self) -> FrozenTrial | None:
+        """The trial of the least sigma(Tr) among those that keep the guard."""
+        if not self.untuned:
+            return None
+        complete = [trial for trial in self.finished if trial.state == TrialState.COMPLETE]
+        kept = [trial for trial in complete if self.keeps_guard(measures_of(trial) or {})]
+        return min(kept, key=lambda trial: (trial.value, trial.number), default=None)
+
+    @property
+    def is_won(self) -> bool:
+        """Whether a trial holds by a margin, with the guard kept."""
+        winner = self.winner
+        return bool(winner and winner.value is not None and winner.value <= MARGIN * self.job.kappa)
+
+    def settings_of(self, trial: FrozenTrial) -> Settings:
+        """The settings that a trial was run with."""
+        return suggest(optuna.trial.FixedTrial(trial.params), self.job.space) if trial.number else {}
+
+    def confirmation(self, winner: FrozenTrial, seed: int) -> Measures | None:
+        """The measures of the winner's settings at another seed; None: not run yet."""
+        text = self._study.user_attrs.get(_confirmed(winner, seed))
+        return _splits(text) if text else None
+
+    def confirm(self, winner: FrozenTrial, seed: int, measures: Measures) -> None:
+        """Keep the measures of the winner's settings at another seed."""
+        self._study.set_user_attr(_confirmed(winner, seed), json_text(measures))
+
+
+def measures_of(trial: FrozenTrial) -> Measures | None:
+    """The measures of a complete trial."""
+    text = trial.user_attrs.get("measures")
+    return _splits(text) if text and trial.state == TrialState.COMPLETE else None
+
+
+def _splits(text: str) -> Measures:
+    measures: Measures = parse_measures(text)
+    return measures
+
+
+def _confirmed(winner: FrozenTrial, seed: int) -> str:
+    return f"trial {winner.number}, seed {seed}"
+
+
+def _here() -> str:
+    import socket
+
+    return f"{socket.gethostname()}:{Path.cwd()}"
+
+
+def _file(study: str) -> optuna.storages.JournalStorage:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(FOLDER / f"{study}.log")))
+
+
+@contextmanager
+def _reached(storage: str | None) -> Iterator[None]:
+    """A database that gives no study is a user's mistake; its URL, which may hold a password, isn't told."""
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+    try:
+        yield
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UserError(f"--storage: no URL of a database for SQLAlchemy ({type(error).__name__})") from None
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise UserError(f"--storage: the database does not answer ({type(error).__name__})") from None

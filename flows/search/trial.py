@@ -1,0 +1,176 @@
+"""One trial: the stages that its settings touch, run in a git worktree of its own, and kept as a DVC experiment.
+
+The worktree shares the clone's DVC cache and run-cache, so what a trial doesn't touch comes out of the cache. It stands
+until the trial is finished: a training that was killed goes on there from its checkpoints.
+"""
+
+import json
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from confidistill.errors import UserError
+from flows import processes
+from flows.logs import StageError
+from flows.search.job import Job, git
+from flows.search.settings import with_overrides
+from flows.search.space import Settings, overrides
+from tasks.pairs import parse_measures
+from tasks.params import PARAMS_FILE
+
+KILLED = re.compile(r"exited with -\d+")  # by a signal: memory, or a hand
+TRIES = 3
+_saving = threading.Lock()  # DVC notes what it saves in refs that all worktrees share
+
+Measures = Mapping[str, Mapping[str, Any]]
+"""By split, `train` among them, the measures of measures.json."""
+Stops = Callable[[list[float]], bool]
+"""Given sigma(Tr) after each epoch so far: whether the trial is given up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial; measures only where it is complete."""
+
+    state: Literal["complete", "pruned", "failed"]
+    seconds: float
+    measures: Measures | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial by its label, which is its number, or `seed-7`; its experiment is `<study>-<label>`."""
+
+    job: Job
+    label: str
+    settings: Settings
+
+    @property
+    def experiment(self) -> str:
+        return f"{self.job.study}-{self.label}"
+
+    @property
+    def folder(self) -> Path:
+        return self.job.folder / self.label
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that the settings touch."""
+        touched = any(key.startswith("intermediate.") for key in self.settings)
+        stages = list(self.job.inputs)
+        return stages if touched else stages[1:]
+
+    @property
+    def params(self) -> str:
+        """The text of params.yaml with the trial's settings."""
+        return with_overrides(self.job.params, self.job.pair, overrides(self.settings))
+
+    def run(self, log: Callable[[str], None], stops: Stops, environment: dict[str, str]) -> Outcome:
+        """Run it to its end, from where it stands.
+
+        Raises:
+            StoppedError: the search is being ended.
+        """
+        started = time.monotonic()
+        seen, given_up = 0, False
+
+        def unwanted() -> bool:
+            nonlocal seen, given_up
+            if len(sigmas := self.sigmas()) > seen:
+                seen = len(sigmas)
+                given_up = stops(sigmas)
+            return given_up
+
+        try:
+            self._prepare(log)
+            for attempt in range(TRIES):
+                try:
+                    self._repro(log, environment, unwanted)
+                    break
+                except StageError as error:
+                    if given_up:
+                        return Outcome("pruned", time.monotonic() - started, reason=f"epoch {len(self.sigmas())}")
+                    if attempt + 1 == TRIES or not KILLED.search(str(error)):
+                        raise
+                    log(f"trial {self.label}: its training was killed: it goes on from its checkpoints")
+            stops(self.sigmas())
+            measures = parse_measures((self.folder / self._results / "measures.json").read_text())
+            with _saving:
+                self._dvc("exp", "save", "--force", "--name", self.experiment, self.stages[-1], log=log)
+        except (StageError, UserError) as error:
+            return Outcome("failed", time.monotonic() - started, reason=str(error))
+        splits = {split: measured for split, measured in measures.items() if isinstance(measured, dict)}
+        return Outcome("complete", time.monotonic() - started, splits)
+
+    def _repro(self, log: Callable[[str], None], environment: dict[str, str], unwanted: Callable[[], bool]) -> None:
+        self._dvc("repro", "--single-item", *self.stages, log=log, environment=environment, unwanted=unwanted)
+
+    def remove(self) -> None:
+        """Remove the worktree, if there is one."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        git("worktree", "prune")
+
+    def sigmas(self) -> list[float]:
+        """Sigma(Tr) after each epoch of stage 2: of the training that runs, else of the one that is done."""
+        names = (self.job.task, self.job.student)
+        running = self.folder.joinpath(".checkpoints", "distill_prediction", *names, "best.json")
+        done = self.folder.joinpath("models", "student", *names, "history.json")
+        for path in (running, done):
+            try:
+                return [row["sigma"] for row in json.loads(path.read_text()) if "sigma" in row]
+            except FileNotFoundError:
+                continue
+        return []
+
+    @property
+    def _results(self) -> Path:
+        return Path("results", self.job.task, self.job.student)
+
+    def _prepare(self, log: Callable[[str], None]) -> None:
+        """The worktree with its settings and the inputs of its stages, whatever there is of it already."""
+        from dvc.config import Config
+
+        if not (self.folder / ".git").exists():
+            self.remove()
+            git("worktree", "add", "--quiet", "--detach", str(self.folder), "HEAD")
+        local = Path(".dvc/config.local")
+        if local.exists():
+            shutil.copyfile(local, self.folder / local)
+        with Config(str(self.folder / ".dvc")).edit("local") as config:
+            config["cache"]["dir"] = self.job.cache
+        (self.folder / "dvc.lock").write_text(self.job.lock)
+        (self.folder / PARAMS_FILE).write_text(self.params, encoding="utf-8")
+        made = {f"models/{name}/{self.job.task}/{self.job.student}" for name in self._made}
+        inputs = {path for stage in self.stages for path in self.job.inputs[stage]} - made
+        self._dvc("checkout", "--quiet", *sorted(inputs), log=log)
+
+    @property
+    def _made(self) -> list[str]:
+        return ["student", "intermediate"] if len(self.stages) == len(self.job.inputs) else ["student"]
+
+    def _dvc(
+        self,
+        *arguments: str,
+        log: Callable[[str], None],
+        environment: dict[str, str] | None = None,
+        unwanted: Callable[[], bool] | None = None,
+    ) -> None:
+        lines: list[str] = []
+
+        def keep(line: str) -> None:
+            lines.append(line)
+            log(line)
+
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+        status = processes.run(command, keep, cwd=self.folder, environment=environment, unwanted=unwanted)
+        if status:
+            said = [line for line in lines if line.startswith(("ERROR", "error"))] or lines[-1:]
+            raise StageError(" ".join(said) or f"dvc {arguments[0]}: exit status {status}")
