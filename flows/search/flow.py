@@ -113,7 +113,7 @@ class Search:
 
     def _confirm(self, seeds: Sequence[int]) -> None:
         winner = self._study.winner
-        if not winner or winner.value is None or winner.value > self._study.job.kappa:
+        if not winner or not self._study.holds(winner):
             return
         settings = self._study.settings_of(winner)
         waiting = [seed for seed in seeds if not self._study.confirmation(winner, seed)]

@@ -44,7 +44,7 @@ def _found(study: Study, measures: Measures) -> str:
     accuracy = 100 * measures[guard]["accuracy_student"]
     kept = "guard kept" if study.keeps_guard(measures) else "guard LOST"
     judged = verdict(measures["train"], study.job.protocol, study.job.kappa)
-    points = f"{accuracy:.1f} % ({-100 * study.loss(measures):+.1f})"
+    points = f"{accuracy:.1f} % ({100 * (0 - study.loss(measures)):+.1f})"
     return f"sigma {sigmas}; accuracy {split_name(guard)} {points}; {judged}, {kept}"
 
 
@@ -108,7 +108,7 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
         if not holds(measures["train"], job.protocol, job.kappa):
             failed.append(f"seed {seed}: sigma(Tr) {measures['train'][SIGMA[job.protocol]]:.4f} > {job.kappa:g}")
         if not study.keeps_guard(measures):
-            failed.append(f"seed {seed}: accuracy on {split} {-100 * study.loss(measures):+.1f} points")
+            failed.append(f"seed {seed}: accuracy on {split} {100 * (0 - study.loss(measures)):+.1f} points")
     if failed:
         return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}", False
     named = ", ".join(map(str, seeds))

@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
@@ -34,7 +35,32 @@ def with_overrides(text: str, pair: str, overrides: Mapping[str, Mapping[str, An
         content["pairs"][pair][section].update(values)
     written = StringIO()
     yaml.dump(content, written)
-    return written.getvalue()
+    whole = written.getvalue()
+    spliced = _with_entry_of(text, whole, pair)
+    return spliced if _read(spliced) == _read(whole) else whole
+
+
+def _with_entry_of(text: str, other: str, pair: str) -> str:
+    """`text` with the lines of the pair's entry as `other` has them: a file of another style keeps its style."""
+    lines, theirs = text.splitlines(True), other.splitlines(True)
+    begin, end = _entry(text, lines, pair)
+    return "".join([*lines[:begin], *theirs[slice(*_entry(other, theirs, pair))], *lines[end:]])
+
+
+def _entry(text: str, lines: list[str], pair: str) -> tuple[int, int]:
+    """From which line to before which the pair's entry stands, where `pairs` has a line for each."""
+    begin, column = YAML().load(text)["pairs"].lc.key(pair)
+    end = begin + 1
+    while end < len(lines) and len(lines[end]) - len(lines[end].lstrip(" ")) > column:
+        end += 1
+    return begin, end
+
+
+def _read(text: str) -> Any:
+    try:
+        return YAML(typ="safe").load(text)
+    except MarkedYAMLError:
+        return None
 
 
 def difference(before: str, after: str) -> str:

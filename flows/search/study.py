@@ -5,6 +5,8 @@ it: a search that was interrupted and goes on draws what it would have drawn. Tr
 the untuned student that the accuracy guard compares with.
 """
 
+import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from confidistill.confidence.verdict import SIGMA
+from confidistill.confidence.verdict import SIGMA, objection
 from confidistill.errors import UserError
 from confidistill.files import json_text
 from confidistill.report.tuned import GUARD, guard_kept
@@ -63,9 +65,8 @@ class Study:
 
     def _begin(self, trial: optuna.Trial) -> Trial:
         trial.set_user_attr("owner", _here())
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=self.job.seed + trial.number, n_startup_trials=STARTUP_TRIALS
-        )
+        seed = int(hashlib.sha256(f"{self.job.seed} {trial.number}".encode()).hexdigest()[:8], 16)
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
         settings = suggest(trial, self.job.space) if trial.number else {}
         return Trial(self.job, str(trial.number), settings)
 
@@ -138,18 +139,25 @@ class Study:
 
     @property
     def winner(self) -> FrozenTrial | None:
-        """The trial of the least sigma(Tr) among those that keep the guard."""
-        if not self.untuned:
-            return None
-        complete = [trial for trial in self.finished if trial.state == TrialState.COMPLETE]
-        kept = [trial for trial in complete if self.keeps_guard(measures_of(trial) or {})]
-        return min(kept, key=lambda trial: (trial.value, trial.number), default=None)
+        """The trial of the least sigma(Tr) among those that keep the guard; one whose sigma says nothing comes last."""
+        found = {trial.number: (trial, measures) for trial in self.finished if (measures := measures_of(trial))}
+        kept = [pair for pair in found.values() if self.keeps_guard(pair[1])]
+        ranked = sorted(kept, key=lambda pair: (self._objection(pair[1]) is not None, pair[0].value, pair[0].number))
+        return ranked[0][0] if ranked else None
+
+    def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
+        """Whether sigma(Tr) <= margin * kappa, of a student that has learnt its task."""
+        measures = measures_of(trial)
+        meaningful = measures is not None and self._objection(measures) is None
+        return meaningful and trial.value is not None and trial.value <= margin * self.job.kappa
 
     @property
     def is_won(self) -> bool:
         """Whether a trial holds by a margin, with the guard kept."""
-        winner = self.winner
-        return bool(winner and winner.value is not None and winner.value <= MARGIN * self.job.kappa)
+        return self.winner is not None and self.holds(self.winner, MARGIN)
+
+    def _objection(self, measures: Measures) -> str | None:
+        return objection(measures["train"], self.job.protocol)
 
     def settings_of(self, trial: FrozenTrial) -> Settings:
         """The settings that a trial was run with."""
@@ -181,8 +189,6 @@ def _confirmed(winner: FrozenTrial, seed: int) -> str:
 
 
 def _here() -> str:
-    import socket
-
     return f"{socket.gethostname()}:{Path.cwd()}"
 
 

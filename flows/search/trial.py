@@ -103,7 +103,9 @@ class Trial:
             stops(self.sigmas())
             measures = parse_measures((self.folder / self._results / "measures.json").read_text())
             with _saving:
-                self._dvc("exp", "save", "--force", "--name", self.experiment, self.stages[-1], log=log)
+                shown = str(self._results / "metrics.json")  # in git or not: dvc exp show reads it
+                save = ("exp", "save", "--force", "--name", self.experiment, "--include-untracked", shown)
+                self._dvc(*save, self.stages[-1], log=log)
         except (StageError, UserError) as error:
             return Outcome("failed", time.monotonic() - started, reason=str(error))
         splits = {split: measured for split, measured in measures.items() if isinstance(measured, dict)}
