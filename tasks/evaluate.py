@@ -1,7 +1,9 @@
 """The pairwise confidence difference of teacher and student, its spread, and the verdict."""
 
 from pathlib import Path
+from typing import Any
 
+from confidistill.confidence.certificate import rows_needed
 from confidistill.confidence.measures import evaluate, headline
 from confidistill.confidence.prediction_files import write_predictions
 from confidistill.confidence.predictions import from_logits
@@ -48,7 +50,8 @@ def main(params: Params, task: str, student: str) -> None:
     }
     judgement = evaluated["train"].judged
     metrics = {split: headline(measures[split], judged.protocol) for split in judged_splits(task)}
-    for name, content in {"metrics": metrics, "measures": measures}.items():
+    needed: dict[str, Any] = {"rows_needed": rows_needed(judged.kappa)}
+    for name, content in {"metrics": metrics, "measures": measures | needed}.items():
         with atomic_file(results / f"{name}.json") as path:
             path.write_text(json_text(content | judgement))
 
