@@ -73,7 +73,7 @@ def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
         f"winner: {job.study}-{winner.number}: {shown(study.settings_of(winner))}",
         *(_confirmed(study, winner, seed) for seed in seeds if study.confirmation(winner, seed)),
         "",
-        *(f"{name:<16} {value}" for name, value in table3(tuned).iloc[0].items()),
+        *(f"{name:<22} {value}" for name, value in table3(tuned).iloc[0].items()),
         LEGEND,
         "",
         said,

@@ -41,19 +41,23 @@ def with_overrides(text: str, pair: str, overrides: Mapping[str, Mapping[str, An
 
 
 def _with_entry_of(text: str, other: str, pair: str) -> str:
-    """`text` with the lines of the pair's entry as `other` has them: a file of another style keeps its style."""
+    """`text` with the pair's entry as `other` has it: a file of another style keeps its style."""
     lines, theirs = text.splitlines(True), other.splitlines(True)
-    begin, end = _entry(text, lines, pair)
-    return "".join([*lines[:begin], *theirs[slice(*_entry(other, theirs, pair))], *lines[end:]])
+    (begin, end, column), (their_begin, their_end, their_column) = (
+        _entry(text, lines, pair),
+        _entry(other, theirs, pair),
+    )
+    entry = [" " * column + line[their_column:] for line in theirs[their_begin:their_end]]
+    return "".join([*lines[:begin], *entry, *lines[end:]])
 
 
-def _entry(text: str, lines: list[str], pair: str) -> tuple[int, int]:
-    """From which line to before which the pair's entry stands, where `pairs` has a line for each."""
+def _entry(text: str, lines: list[str], pair: str) -> tuple[int, int, int]:
+    """From which line to before which, and from which column, the pair's entry stands."""
     begin, column = YAML().load(text)["pairs"].lc.key(pair)
     end = begin + 1
     while end < len(lines) and len(lines[end]) - len(lines[end].lstrip(" ")) > column:
         end += 1
-    return begin, end
+    return begin, end, column
 
 
 def _read(text: str) -> Any:

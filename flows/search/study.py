@@ -206,5 +206,8 @@ def _reached(storage: str | None) -> Iterator[None]:
         yield
     except (ArgumentError, NoSuchModuleError) as error:
         raise UserError(f"--storage: no URL of a database for SQLAlchemy ({type(error).__name__})") from None
+    except ImportError as error:
+        package = f": pip install {error.__cause__.name}" if isinstance(error.__cause__, ModuleNotFoundError) else ""
+        raise UserError(f"--storage: the database's driver is not installed{package}") from None
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise UserError(f"--storage: the database does not answer ({type(error).__name__})") from None

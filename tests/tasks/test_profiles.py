@@ -138,6 +138,28 @@ def test_each_task_is_taken_from_the_hubs_files_of_that_task(profile):
         assert all(source.files.values())  # every one has its sha256
 
 
+def test_paper_tuned_is_paper_with_the_six_published_settings_of_rq2(paper):
+    tuned = load(ROOT / "profiles" / "paper-tuned.yaml")
+    # Vengertsev & Sherman, RQ2: epochs, batch size, learning rate of stage 1, then of stage 2.
+    original = ((3, 32, 5e-5), (3, 32, 3e-5))
+    published = {
+        ("RTE", "S_6L"): ((3, 32, 1e-4), (4, 36, 3e-5)),
+        ("RTE", "S_4L"): ((3, 32, 5e-5), (4, 32, 3e-5)),
+        ("MRPC", "S_6L"): ((3, 32, 5e-5), (4, 32, 1e-5)),
+        ("MRPC", "S_4L"): ((3, 32, 5e-5), (2, 32, 3e-5)),
+        ("CoLA", "S_6L"): ((3, 32, 5e-5), (4, 32, 1e-5)),
+        ("CoLA", "S_4L"): ((3, 32, 5e-5), (4, 32, 1e-5)),
+    }
+    for task in tuned.tasks:
+        for student in tuned.students:
+            stages = (tuned.intermediate_of(task, student), tuned.prediction_of(task, student))
+            settings = tuple((stage.epochs, stage.batch_size, stage.learning_rate) for stage in stages)
+            assert settings == published.get((task, student), original), (task, student)
+            assert {stage.weight_decay for stage in stages} == {1e-4}
+    apart = {"profile", "pairs"}
+    assert tuned.model_dump(exclude=apart) == paper.model_dump(exclude=apart)
+
+
 def test_glue_local_is_glue_mini_from_other_sources(paper):
     mini, local = (load(ROOT / "profiles" / f"{name}.yaml") for name in ("glue-mini", "glue-local"))
     glue = list(local.tasks)

@@ -1,0 +1,201 @@
+"""A study that outlives its process; winner, guard and verdict, on measures made up by a formula."""
+
+import dataclasses
+import math
+
+import pytest
+
+from confidistill.errors import UserError
+from flows.search.job import Job
+from flows.search.outcome import conclude, judgement
+from flows.search.study import WARMUP_EPOCHS, Study
+from flows.search.trial import Measures, Outcome, Trial
+
+KAPPA = 0.05
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def job(**changes) -> Job:
+    facts = {
+        "task": "products",
+        "student": "S_2L",
+        "preset": "patience",
+        "study": "s",
+        "seed": 42,
+        "protocol": "definition",
+        "kappa": KAPPA,
+        "used_seeds": frozenset({42}),
+        "params": "",
+        "lock": "",
+        "cache": "",
+        "inputs": {},
+        "fingerprint": "f",
+    }
+    return Job(**(facts | changes))
+
+
+def measures(sigma: float, accuracy: float = 0.8, **splits: float) -> Measures:
+    """Measures of Tr, and of every split named with its accuracy."""
+    measured = {
+        "sigma": sigma,
+        "sigma_released": sigma / 2,
+        "sigma_resampled_low": sigma * 0.9,
+        "sigma_resampled_high": sigma * 1.1,
+        "examples": 1000,
+        "majority": 0.5,
+        "accuracy_teacher": 0.9,
+        "released_left_out": 0.2,
+        "agreement": 0.95,
+    }
+    accuracies = {"train": accuracy, "dev": 0.1} | splits
+    return {split: measured | {"accuracy_student": value} for split, value in accuracies.items()}
+
+
+def outcome(trial: Trial) -> Outcome:
+    """Sigma falls with epochs and a rate near 3e-4; a large rate costs accuracy."""
+    if trial.label == "0":
+        return Outcome("complete", 1.0, measures(0.2))
+    rate, epochs = trial.settings["prediction.learning_rate"], trial.settings["prediction.epochs"]
+    sigma = 0.3 / epochs * (1 + abs(math.log10(rate / 3e-4)))
+    return Outcome("complete", 1.0, measures(sigma, 0.8 if rate < 6e-4 else 0.6))
+
+
+def test_a_search_that_goes_on_draws_what_it_would_have_drawn():
+    at_once = Study(job(), None)
+    drawn = []
+    for _ in range(15):
+        trial = at_once.next()
+        drawn.append(trial.settings)
+        at_once.tell(int(trial.label), outcome(trial))
+    again = []
+    for number in range(15):
+        Study(job(study="again"), None).next()  # a process that is killed before it tells anything ...
+        study = Study(job(study="again"), None)  # ... and the next one
+        (trial,) = study.unfinished()
+        assert trial.label == str(number)
+        again.append(trial.settings)
+        study.tell(number, outcome(trial))
+        assert study.unfinished() == []
+    assert again == drawn
+    assert len({str(settings) for settings in drawn}) == 15
+    other = Study(job(study="other", seed=7), None)
+    other.tell(0, outcome(other.next()))
+    assert other.next().settings != drawn[1]
+    # What TPE draws once it has something to go by is better than what it drew before.
+    sigmas = [trial.value for trial in at_once.finished]
+    assert min(sigmas[6:]) < min(sigmas[:6])
+
+
+def test_the_guard_is_of_tr_or_of_its_held_out_share_never_of_dev():
+    study = Study(job(), None)
+    for sigma, accuracy in ((0.2, 0.8), (0.03, 0.78), (0.04, 0.795)):
+        study.tell(int(study.next().label), Outcome("complete", 1.0, measures(sigma, accuracy)))
+    assert study.guard_split == "train"
+    assert [study.finished[number].constraints for number in (0, 1, 2)] == [
+        {},
+        {"accuracy guard": pytest.approx(0.01)},
+        {"accuracy guard": pytest.approx(-0.005)},
+    ]
+    assert study.winner.number == 2
+    assert study.is_won
+    held_out = Study(job(study="held-out"), None)
+    for sigma, accuracy, selected in ((0.2, 0.8, 0.8), (0.03, 0.8, 0.7), (0.06, 0.5, 0.8)):
+        found = measures(sigma, accuracy, selection=selected)
+        held_out.tell(int(held_out.next().label), Outcome("complete", 1.0, found))
+    assert held_out.guard_split == "selection"
+    assert held_out.winner.number == 0  # sigma of a student at chance says nothing
+    assert not held_out.is_won
+
+
+def test_a_trial_that_does_worse_than_half_of_the_others_is_pruned_after_the_warm_up():
+    study = Study(job(), None)
+    for number in range(7):
+        study.next()
+        assert not study.stops(number, [0.1] * 8)
+        study.tell(number, Outcome("complete", 1.0, measures(0.1)))
+    bad = int(study.next().label)
+    assert not study.stops(bad, [0.5] * (WARMUP_EPOCHS - 1))
+    assert study.stops(bad, [0.5] * (WARMUP_EPOCHS + 1))
+    study.tell(bad, Outcome("pruned", 1.0, reason="epoch 4"))
+    good = int(study.next().label)
+    assert not study.stops(good, [0.05] * (WARMUP_EPOCHS + 1))
+    study.tell(good, Outcome("failed", 1.0, reason="no room"))
+    assert [trial.state.name for trial in study.finished[-2:]] == ["PRUNED", "FAIL"]
+    assert study.winner.number < bad
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fingerprint": "g"}, "with other settings, data or code than there are now"),
+        ({"task": "movies", "fingerprint": "g"}, "is of products-S_2L, preset patience, seed 42"),
+    ],
+)
+def test_a_study_of_something_else_is_refused(change, message):
+    Study(job(), None)
+    with pytest.raises(UserError, match=message):
+        Study(dataclasses.replace(job(), **change), None)
+
+
+def test_a_database_of_many_clones(tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = Study(job(), url)
+    study.tell(0, outcome(study.next()))
+    study.next()
+    assert [trial.label for trial in Study(job(), url).unfinished()] == ["1"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        other = Study(job(), url)
+        assert other.unfinished() == []  # it is the first clone's
+        assert other.next().label == "2"
+    for wrong in ("nowhere", "postgresql://user:secret@127.0.0.1:1/x", "sqlite:////nowhere/at/all.db"):
+        with pytest.raises(UserError, match="--storage") as refused:
+            Study(job(), wrong)
+        assert "secret" not in str(refused.value)
+
+
+def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
+    study = Study(job(), None)
+    for sigma in (0.2, 0.04):
+        study.tell(int(study.next().label), Outcome("complete", 60.0, measures(sigma)))
+    winner = study.winner
+    assert judgement(study, winner, [])[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
+    for seed, found in {1: measures(0.045), 2: measures(0.055), 3: measures(0.04, 0.78), 4: measures(0.05)}.items():
+        assert study.confirmation(winner, seed) is None
+        study.confirm(winner, seed, found)
+    assert Study(job(), None).confirmation(winner, 2)["train"]["sigma"] == 0.055
+    said, restored = judgement(study, winner, [1, 2, 3])
+    assert said == (
+        "NOT RESTORED: it holds at the search's seed, but seed 2: sigma(Tr) 0.0550 > 0.05; "
+        "seed 3: accuracy on Tr -2.0 points"
+    )
+    assert not restored
+    study.confirm(winner, 3, measures(0.04, 0.795))
+    assert judgement(study, winner, [1, 3, 4]) == (
+        "RESTORED: sigma(Tr) <= kappa 0.05 and the guard on Tr is kept at seeds 1, 3, 4",
+        True,
+    )
+
+
+def test_what_is_left_in_results(tmp_path):
+    study = Study(job(study="r"), None)
+    study.tell(int(study.next().label), Outcome("complete", 60.0, measures(0.2)))
+    study.next()
+    study.tell(1, Outcome("complete", 60.0, measures(0.09, 0.81)))
+    study.next()
+    study.tell(2, Outcome("pruned", 20.0, reason="epoch 4"))
+    text, restored = conclude(study, [])
+    assert not restored
+    assert "NOT RESTORED: the least sigma(Tr) with the guard kept" in text
+    assert "σ Tr                   0.2000 → 0.0900" in text
+    written = sorted(path.name for path in (tmp_path / "results" / "search").iterdir())
+    tables = [f"r-table3.{suffix}" for suffix in ("csv", "html", "md", "tex")]
+    assert written == sorted([*tables, "r.csv", "r.png", "r.svg"])
+    rows = (tmp_path / "results" / "search" / "r.csv").read_text().splitlines()
+    assert [row.split(",")[2] for row in rows] == ["state", "complete", "complete", "pruned"]
