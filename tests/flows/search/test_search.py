@@ -1,0 +1,172 @@
+"""A search of a tiny project, as its user runs it: real trainings, worktrees and experiments, killed and taken up."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from confidistill.errors import UserError
+from flows.search.job import Job, git, open_job
+from flows.search.study import Study, measures_of
+from flows.search.trial import Outcome, Trial
+from tasks.params import load
+from tests import tiny
+from tests.flows.toy import wait_until
+
+pytestmark = pytest.mark.timeout(240)
+PAIR = "plain-S_2L"
+STUDY = f"{PAIR}-patience"
+SEARCH = ("flows.search", "plain", "S_2L", "--trials", "2", "--confirm-seeds", "")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """One pair that has learnt its task, run and not committed since; no setting will meet its kappa."""
+    assets = tiny.write_assets(tmp_path_factory.mktemp("assets"))
+    base = tiny.params(assets)
+    folder = tiny.write_project(
+        tmp_path_factory.mktemp("project"),
+        assets,
+        tasks={"plain": base["tasks"]["plain"]},
+        augment={"plain": None},
+        pairs={PAIR: {"intermediate": {}, "prediction": {}}},
+        students={"S_2L": base["students"]["S_2L"] | {"intermediate": {"learning_rate": 3e-3}, "prediction": {}}},
+        selection={"share": 0.2, "seed": 42},
+        property=base["property"] | {"kappa": 1e-5},
+        teacher=base["teacher"] | {"epochs": 12},
+        intermediate=base["intermediate"] | {"epochs": 8},
+        prediction=base["prediction"] | {"learning_rate": 3e-3, "epochs": 4},
+    )
+    tiny.run(folder, "dvc", "repro", f"evaluate@{PAIR}")
+    return folder
+
+
+def start(project: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "PYTHONPATH": str(project),
+        "OMP_NUM_THREADS": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "PREFECT_HOME": str(project.parent / "prefect"),
+        "PREFECT_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", *SEARCH, *options]
+        return subprocess.Popen(command, cwd=project, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def training(folder: Path) -> psutil.Process | None:
+    """The process that trains in a worktree."""
+    for process in psutil.process_iter():
+        try:
+            if "tasks.distill_prediction" in process.cmdline() and process.cwd() == str(folder.resolve()):
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+def wait_for_training(folder: Path) -> psutil.Process:
+    wait_until(lambda: training(folder), f"a training in {folder}", seconds=120)
+    found = training(folder)
+    assert found
+    return found
+
+
+def open_study(name: str | None = None) -> Job:
+    return open_job("plain", "S_2L", preset="patience", study=name, seed=42)
+
+
+def test_what_cannot_be_searched_is_one_line(project, monkeypatch):
+    done = tiny.run(project, "flows.search", "plain", "S_9L", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: params.yaml: unknown student 'S_9L': it lists S_2L\n"
+    monkeypatch.chdir(project)
+    for (task, student, preset, study), message in {
+        ("movies", "S_2L", "patience", None): "unknown task 'movies'",
+        ("plain", "S_2L", "grid", None): "unknown preset 'grid'",
+        ("plain", "S_2L", "patience", "a b"): "--study 'a b': use letters",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            open_job(task, student, preset=preset, study=study, seed=42)
+    params = Path("params.yaml")
+    committed = params.read_text()
+    params.write_text(committed.replace("profile: tiny", "profile: other"))
+    with pytest.raises(UserError, match=r"params\.yaml has changes that are not committed"):
+        open_study()
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    params.write_text(committed.replace("kappa: 1e-05", "kappa: 0.2"))
+    assert load().property.kappa == 0.2
+    git(*identity, "commit", "--quiet", "--all", "--message", "kappa")
+    with pytest.raises(UserError, match=rf"evaluate@{PAIR}.*: not up to date: run `dvc repro evaluate@{PAIR}`"):
+        open_study()
+    git("reset", "--quiet", "--hard", "HEAD~1")
+
+
+def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
+    worktrees = project / ".dvc" / "tmp" / "search" / STUDY
+    first = start(project, project.parent / "first.log")
+    its_training = wait_for_training(worktrees / "1")
+    first.send_signal(signal.SIGKILL)
+    its_training.kill()
+    first.wait()
+    said = project.parent / "second.log"
+    second = start(project, said, "--apply")
+    its_training = wait_for_training(worktrees / "1")
+    its_training.kill()
+    assert second.wait(120) == 1, said.read_text()
+    text = said.read_text()
+    assert "trial 1: its training was killed: it goes on" in text, text
+    assert "NOT RESTORED: the least sigma(Tr) with the guard kept" in text
+    ran = set(re.findall(r"Running stage '([^']+)'", text))
+    assert ran == {f"distill_prediction@{PAIR}", f"evaluate@{PAIR}"}  # what the settings touch
+
+    trials = pd.read_csv(project / "results" / "search" / f"{STUDY}.csv")
+    assert (trials["trial"].tolist(), set(trials["state"])) == ([0, 1], {"complete"})
+    assert trials.loc[1, "sigma_train"] != trials.loc[0, "sigma_train"]
+    monkeypatch.chdir(project)
+    assert git("worktree", "list").count("\n") == 1
+    assert list(worktrees.iterdir()) == []
+    applied = git("diff", "-U0", "params.yaml").splitlines()[4:]
+    assert bool(applied) == bool(trials.loc[1, "winner"])
+    git("checkout", "--quiet", "params.yaml")
+
+    # What was drawn is what a search that nobody interrupts draws.
+    (untuned, tried) = Study(open_study(), None).finished
+    uninterrupted = Study(open_study("again"), None)
+    uninterrupted.next()
+    uninterrupted.tell(0, Outcome("complete", 1.0, measures_of(untuned)))
+    assert uninterrupted.next().settings == uninterrupted.settings_of(tried)
+
+    # The experiment is there; what it holds stands in the clone, and nothing is trained for it again.
+    shown = tiny.run(project, "dvc", "exp", "show", "--csv").stdout
+    assert f"{STUDY}-0" in shown and f"{STUDY}-1" in shown
+    tiny.run(project, "dvc", "exp", "apply", f"{STUDY}-1", check=False)  # the report was never made, and isn't there
+    assert load().prediction_of("plain", "S_2L").epochs == trials.loc[1, "prediction.epochs"]
+    done = tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["preflight"]
+    measured = tiny.metrics(project, "plain", "S_2L")
+    assert measured["train"]["sigma"] == pytest.approx(trials.loc[1, "sigma_train"], abs=1e-12)
+    git("checkout", "--quiet", "params.yaml")
+
+
+def test_a_pruned_training_is_ended_with_its_processes(project, monkeypatch):
+    monkeypatch.chdir(project)
+    tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")
+    job = open_study("pruned")
+    trial = Trial(job, "7", {"prediction.epochs": 500})
+    seen: list[int] = []
+    outcome = trial.run(lambda line: None, lambda sigmas: seen.append(len(sigmas)) or len(sigmas) >= 2, {})
+    assert (outcome.state, outcome.measures) == ("pruned", None), outcome
+    assert 2 <= seen[-1] < 500
+    assert training(trial.folder) is None
+    assert not git("for-each-ref", "refs/exps/*/*/pruned-7")
+    trial.remove()
+    assert not trial.folder.exists()
+    assert git("worktree", "list").count("\n") == 1
