@@ -96,14 +96,20 @@ class Search:
             while self._free and (left or self._may_begin()):
                 self._submit(left.pop(0) if left else self._study.next())
             if not self._under_way:
-                return
+                break
             trial, outcome = self._hear()
             number = int(trial.label)
             if number == 0 and outcome.measures is None:
                 raise UserError(f"the pair as params.yaml has it cannot be run: {outcome.reason}")
             self._study.tell(number, outcome)
             trial.remove()
-            self._log(told(self._study, trial, outcome, self._trials, self._workers))
+            if self._study.untuned:
+                self._log(told(self._study, trial, outcome, self._trials, self._workers))
+        if self._study.untuned is None:
+            raise UserError(
+                f"trial 0 of {self._study.job.study}, the untuned student, has no sigma: where another clone runs it "
+                "now, wait for its end; else give the search another name with --study"
+            )
 
     def _may_begin(self) -> bool:
         if self._study.count and self._study.untuned is None:
@@ -135,7 +141,10 @@ class Search:
 
         @task(task_run_name=trial.experiment, cache_policy=NO_CACHE, persist_result=False)
         def run_trial(number: str, settings: dict[str, Any]) -> State:
-            outcome = trial.run(get_run_logger().debug, partial(self._stops, trial.label), place)
+            try:
+                outcome = trial.run(get_run_logger().debug, partial(self._stops, trial.label), place)
+            except processes.StoppedError as error:
+                return Cancelled(message=str(error))
             self._outcomes[trial.label] = outcome
             server.patiently(partial(_show, trial, outcome), self._log)
             if outcome.state == "complete":

@@ -19,7 +19,7 @@ from tasks.params import PARAMS_FILE, load
 
 FOLDER = Path(".dvc/tmp/search")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-WRITTEN_BY_STAGES = ("dvc.lock", "results/")
+MATTERS = ("params.yaml", "dvc.yaml", "confidistill/", "tasks/")  # to what a stage does
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def open_job(task: str, student: str, *, preset: str, study: str | None, seed: i
 
 def _refuse_changes() -> None:
     changed = git("status", "--porcelain", "--untracked-files=no").splitlines()
-    foreign = [line[3:] for line in changed if not line[3:].startswith(WRITTEN_BY_STAGES)]
-    if foreign:
+    matters = [line[3:] for line in changed if line[3:].startswith(MATTERS)]
+    if matters:
         raise UserError(
-            f"{foreign[0]} has changes that are not committed: commit them first, since each trial becomes an "
+            f"{matters[0]} has changes that are not committed: commit them first, since each trial becomes an "
             "experiment upon the last commit"
         )
 

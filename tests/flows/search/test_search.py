@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,12 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     applied = git("diff", "-U0", "params.yaml").splitlines()[4:]
     assert bool(applied) == bool(trials.loc[1, "winner"])
     git("checkout", "--quiet", "params.yaml")
+
+    with sqlite3.connect(project.parent / "prefect" / "prefect.db") as database:
+        shown_by_prefect = dict(database.execute("select key, data from artifact"))
+    artifact = shown_by_prefect["trial-plain-s-2l-patience-1"]
+    assert f"prediction.epochs: {trials.loc[1, 'prediction.epochs']:.0f}" in artifact
+    assert f"train: sigma {trials.loc[1, 'sigma_train']:.4f}" in artifact
 
     # What was drawn is what a search that nobody interrupts draws.
     (untuned, tried) = Study(open_study(), None).finished
