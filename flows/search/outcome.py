@@ -20,6 +20,7 @@ from flows.search.study import Study, measures_of
 from flows.search.trial import Measures, Outcome, Trial
 
 FOLDER = Path("results/search")
+GO_ON = "a larger --trials with --exhaustive goes on"
 
 
 def told(study: Study, trial: Trial, outcome: Outcome, trials: int, workers: int) -> str:
@@ -98,7 +99,7 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
         return f"NOT RESTORED: {reason}", False
     if not holds(best["train"], job.protocol, job.kappa):
         least = f"the least sigma(Tr) with the guard kept (less than {GUARD:.0%} of accuracy lost on {split})"
-        return f"NOT RESTORED: {least} is {sigma:.4f} > kappa {job.kappa:g}", False
+        return f"NOT RESTORED: {least} is {sigma:.4f} > kappa {job.kappa:g}: {GO_ON}", False
     if not seeds:
         return f"NOT CONFIRMED: sigma(Tr) {sigma:.4f} <= kappa {job.kappa:g}, at one seed: see --confirm-seeds", False
     failed = []
@@ -110,7 +111,7 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
         if not study.keeps_guard(measures):
             failed.append(f"seed {seed}: accuracy on {split} {100 * (0 - study.loss(measures)):+.1f} points")
     if failed:
-        return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}", False
+        return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}: {GO_ON}", False
     named = ", ".join(map(str, seeds))
     return f"RESTORED: sigma(Tr) <= kappa {job.kappa:g} and the guard on {split} is kept at seeds {named}", True
 

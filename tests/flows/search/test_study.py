@@ -173,7 +173,7 @@ def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
     said, restored = judgement(study, winner, [1, 2, 3])
     assert said == (
         "NOT RESTORED: it holds at the search's seed, but seed 2: sigma(Tr) 0.0550 > 0.05; "
-        "seed 3: accuracy on Tr -2.0 points"
+        "seed 3: accuracy on Tr -2.0 points: a larger --trials with --exhaustive goes on"
     )
     assert not restored
     study.confirm(winner, 3, measures(0.04, 0.795))
