@@ -146,6 +146,9 @@ class Trial:
         local = Path(".dvc/config.local")
         if local.exists():
             shutil.copyfile(local, self.folder / local)
+        if not self.settings:
+            # What the clone has of it is complete, but DVC caches metrics (cache: false) only where they are committed.
+            self._dvc("commit", "--force", self.stages[-1], log=log, folder=Path.cwd())
         with Config(str(self.folder / ".dvc")).edit("local") as config:
             config["cache"]["dir"] = self.job.cache
         (self.folder / "dvc.lock").write_text(self.job.lock)
@@ -164,6 +167,7 @@ class Trial:
         log: Callable[[str], None],
         environment: dict[str, str] | None = None,
         unwanted: Callable[[], bool] | None = None,
+        folder: Path | None = None,
     ) -> None:
         lines: list[str] = []
 
@@ -172,7 +176,7 @@ class Trial:
             log(line)
 
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-        status = processes.run(command, keep, cwd=self.folder, environment=environment, unwanted=unwanted)
+        status = processes.run(command, keep, cwd=folder or self.folder, environment=environment, unwanted=unwanted)
         if status:
             said = [line for line in lines if line.startswith(("ERROR", "error"))] or lines[-1:]
             raise StageError(" ".join(said) or f"dvc {arguments[0]}: exit status {status}")

@@ -117,6 +117,8 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     first.send_signal(signal.SIGKILL)
     its_training.kill()
     first.wait()
+    ran = re.findall(r"Running stage '([^']+)'", (project.parent / "first.log").read_text())
+    assert ran == [f"distill_prediction@{PAIR}"]  # trial 1's: of the untuned student everything is there
     said = project.parent / "second.log"
     second = start(project, said, "--apply")
     its_training = wait_for_training(worktrees / "1")
