@@ -7,8 +7,8 @@ from tasks.params import Params
 from tasks.tables import distillation_table
 
 
-@training_stage
-def main(params: Params, task: str, student: str) -> None:
+def distil(params: Params, task: str, student: str, output: Path, kept: Path, seed: int | None = None) -> None:
+    """Write the intermediate student to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
     from confidistill.distillation.intermediate import distill_intermediate
 
     settings = params.intermediate_of(task, student)
@@ -16,14 +16,20 @@ def main(params: Params, task: str, student: str) -> None:
         Path("models/teacher") / task,
         Path("models/general") / student,
         distillation_table(task),
-        Path("models/intermediate") / task / student,
+        output,
         max_length=params.task(task).max_length,
         layer_map=params.student(student).layer_map,
         padding=settings.padding,
         terms=terms(settings.loss),
-        training=training(settings),
-        checkpoints=checkpoints("distill_intermediate", task, student),
+        training=training(settings, seed),
+        checkpoints=kept,
     )
+
+
+@training_stage
+def main(params: Params, task: str, student: str) -> None:
+    output = Path("models/intermediate") / task / student
+    distil(params, task, student, output, checkpoints("distill_intermediate", task, student))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,18 @@ from tasks.params import Params
 from tasks.tables import distillation_table, label_names, selection_split, teacher_table
 
 
-@training_stage
-def main(params: Params, task: str, student: str) -> None:
+def distil(
+    params: Params, task: str, student: str, start: Path, output: Path, kept: Path, seed: int | None = None
+) -> None:
+    """Write the student that starts as the intermediate one in `start` to `output`; the rest as in stage 1."""
     from confidistill.distillation.prediction import distill_prediction
 
     settings = params.prediction_of(task, student)
     distill_prediction(
-        Path("models/intermediate") / task / student,
+        start,
         distillation_table(task),
         teacher_table(task, selection_split(task)),
-        Path("models/student") / task / student,
+        output,
         label_names=label_names(task),
         max_length=params.task(task).max_length,
         terms=terms(settings.loss),
@@ -26,9 +28,15 @@ def main(params: Params, task: str, student: str) -> None:
         keep=settings.keep,
         metric=params.task(task).metric,
         selected_on=selection_split(task),
-        training=training(settings),
-        checkpoints=checkpoints("distill_prediction", task, student),
+        training=training(settings, seed),
+        checkpoints=kept,
     )
+
+
+@training_stage
+def main(params: Params, task: str, student: str) -> None:
+    start, output = (Path("models") / kind / task / student for kind in ("intermediate", "student"))
+    distil(params, task, student, start, output, checkpoints("distill_prediction", task, student))
 
 
 if __name__ == "__main__":

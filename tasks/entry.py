@@ -37,10 +37,11 @@ def stage(main: Callable[..., None]) -> Callable[[], None]:
 
 
 def _names(module: str, kinds: list[str], params: Params) -> tuple[str, ...]:
-    """The task and the student that a stage is run for: as given, else as DVC says."""
+    """The task, the student and the seed that a stage is run for: as given, else as DVC says."""
     given, stage = tuple(sys.argv[1:]), os.environ.get("DVC_STAGE")
     if not given and stage and kinds:
-        choices: dict[str, Iterable[str]] = {"task": params.tasks, "student": params.students}
+        seeds = map(str, {*params.seeds, *params.floor.seeds})
+        choices: dict[str, Iterable[str]] = {"task": params.tasks, "student": params.students, "seed": seeds}
         return stage_names(stage, [choices[kind] for kind in kinds])
     if len(given) != len(kinds):
         raise UserError(f"usage: python -m tasks.{module} {' '.join(kinds).upper()}".rstrip())
@@ -101,13 +102,14 @@ def training_stage(main: Callable[..., None], *, before: Callable[..., None] | N
     return launch
 
 
-def training(settings: Any) -> Any:
-    """The library's `Training` from a section of params.yaml; keys of the stage itself are left out."""
+def training(settings: Any, seed: int | None = None) -> Any:
+    """The library's `Training` from a section of params.yaml, perhaps with another seed; other keys are left out."""
     from dataclasses import fields
 
     from confidistill.distillation.arguments import Training
 
-    return Training(**{field.name: getattr(settings, field.name) for field in fields(Training)})
+    values = {field.name: getattr(settings, field.name) for field in fields(Training)}
+    return Training(**values | ({} if seed is None else {"seed": seed}))
 
 
 def terms(loss: Any) -> Any:

@@ -9,8 +9,8 @@ from tasks.params import Params
 from tasks.tables import label_names, selection_split
 
 
-@training_stage
-def main(params: Params, task: str) -> None:
+def finetune(params: Params, task: str, output: Path, kept: Path, seed: int | None = None) -> None:
+    """Write a teacher to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
     from confidistill.distillation.finetuning import finetune_teacher
 
     data = Path("data/raw") / task
@@ -19,14 +19,19 @@ def main(params: Params, task: str) -> None:
         Path("models/base"),
         pd.read_parquet(data / "train.parquet"),
         pd.read_parquet(data / f"{selection_split(task)}.parquet"),
-        Path("models/teacher") / task,
+        output,
         label_names=label_names(task),
         max_length=settings.max_length,
-        training=training(params.teacher_of(task)),
-        checkpoints=checkpoints("finetune_teacher", task),
+        training=training(params.teacher_of(task), seed),
+        checkpoints=kept,
         metric=settings.metric,
         selected_on=selection_split(task),
     )
+
+
+@training_stage
+def main(params: Params, task: str) -> None:
+    finetune(params, task, Path("models/teacher") / task, checkpoints("finetune_teacher", task))
 
 
 if __name__ == "__main__":

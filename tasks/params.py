@@ -180,6 +180,12 @@ class Pair(Section):
     prediction: Overrides
 
 
+class Floor(Section):
+    """Seeds with which each teacher is fine-tuned once more, to be compared with itself; none: it is not."""
+
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]]
+
+
 class Property(Section):
     """The confidence preservation property: which protocol judges, against which kappa."""
 
@@ -204,7 +210,8 @@ class Params(Section):
     pairs: dict[str, Pair]
     selection: Annotated[HeldOut | None, BeforeValidator(_held_out)]
     """What picks epochs, prunes and guards; None (`dev` in the file): the dev set, as TinyBERT does it."""
-    seeds: list[Annotated[int, Field(ge=0)]]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]]
+    floor: Floor
     augment: dict[str, AugmentSettings | None]
     teacher: TrainingSettings
     general: GeneralSettings
@@ -283,8 +290,9 @@ class Params(Section):
             for name in given:
                 if name not in wanted:
                     raise UserError(f"{key}.{name}: there is none: known are {', '.join(wanted)}")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise UserError("seeds: one is named twice")
+        for key, seeds in (("seeds", self.seeds), ("floor.seeds", self.floor.seeds)):
+            if len(set(seeds)) < len(seeds):
+                raise UserError(f"{key}: one is named twice")
         for name in self.tasks:
             self.teacher_of(name)
             for student_name in self.students:

@@ -22,6 +22,8 @@ SETTINGS = {
     "students",
     "pairs",
     "selection",
+    "seeds",
+    "floor",
     "augment",
     "teacher",
     "general",

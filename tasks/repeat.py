@@ -1,0 +1,29 @@
+"""Both stages of task distillation and the evaluation once more, with another seed."""
+
+from pathlib import Path
+
+from confidistill.files import atomic_file, json_text
+from tasks import distill_intermediate, distill_prediction
+from tasks.entry import checkpoints, training_stage
+from tasks.judging import measures_of
+from tasks.params import Params
+from tasks.results import SEEDS
+
+
+@training_stage
+def main(params: Params, task: str, student: str, seed: str) -> None:
+    from confidistill.distillation.training import is_writer, writer_first
+
+    folder = checkpoints("repeat", task, student, seed)
+    start, output = folder / "intermediate", Path("models/seeds") / task / student / seed
+    distill_intermediate.distil(params, task, student, start, folder / "1", int(seed))
+    with writer_first():  # it has written what every process goes on from
+        pass
+    distill_prediction.distil(params, task, student, start, output, folder / "2", int(seed))
+    if is_writer():
+        with atomic_file(SEEDS / f"{task}-{student}-{seed}.json") as path:
+            path.write_text(json_text(measures_of(params, task, output)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The teacher fine-tuned once more with another seed, against itself: how far it is from its own second draw.
+
+That distance is a floor: a student as near to its teacher as the teacher is to itself cannot be asked to be nearer on
+text that nobody trained on.
+"""
+
+from pathlib import Path
+
+from confidistill.files import atomic_file, json_text
+from tasks import finetune_teacher
+from tasks.entry import checkpoints, training_stage
+from tasks.judging import measures_of
+from tasks.params import Params
+from tasks.results import FLOOR
+
+
+@training_stage
+def main(params: Params, task: str, seed: str) -> None:
+    from confidistill.distillation.training import is_writer
+
+    output = Path("models/reseeded") / task / seed
+    finetune_teacher.finetune(params, task, output, checkpoints("reseed_teacher", task, seed), int(seed))
+    if is_writer():
+        with atomic_file(FLOOR / f"{task}-{seed}.json") as path:
+            path.write_text(json_text(measures_of(params, task, output)))
+
+
+if __name__ == "__main__":
+    main()
