@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from confidistill.confidence.prediction_files import read_pair
 from confidistill.report.pair import Pair
 from tasks.params import Params
+from tasks.results import FLOOR, SEEDS
 from tasks.tables import label_names, official_rows, splits, teacher_table
 
 
@@ -33,8 +35,16 @@ def load_pair(task: str, student: str) -> Pair:
 
 
 def load_pairs(params: Params) -> list[Pair]:
-    """Every task x student of params.yaml, in its order."""
-    return [load_pair(task, student) for task in params.tasks for student in params.students]
+    """Every task x student of params.yaml, in its order, with its repeats and its teacher's."""
+    return [
+        replace(
+            load_pair(task, student),
+            repeats=[read_measures(SEEDS / f"{task}-{student}-{seed}.json") for seed in params.seeds],
+            floor=[read_measures(FLOOR / f"{task}-{seed}.json") for seed in params.floor.seeds],
+        )
+        for task in params.tasks
+        for student in params.students
+    ]
 
 
 def read_measures(path: Path) -> dict[str, Any]:

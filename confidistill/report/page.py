@@ -14,7 +14,7 @@ from confidistill.confidence.difference import pairwise_difference
 from confidistill.confidence.verdict import objection
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
-from confidistill.report import figures, tables
+from confidistill.report import figures, spread, tables
 from confidistill.report.pair import TRAIN, Pair, marked_name, split_name
 
 EXAMPLES = 10
@@ -76,6 +76,7 @@ def build_report(
     if not pairs:
         raise UserError("nothing to report: params.yaml lists no task or no student")
     contents = {"report.html": page(pairs, settings, versions), **tables.renderings(pairs)}
+    contents["seeds.csv"] = spread.spread_table(pairs).to_csv(index=False)
     written = []
     for name, text in contents.items():
         with atomic_file(output_dir / name) as path:
@@ -98,6 +99,8 @@ def page(pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[s
         pairs=[_pair_view(pair, f"pair-{number}", axis_end) for number, pair in enumerate(pairs, start=1)],
         tests=sorted({(pair.protocol, pair.kappa) for pair in pairs}),
         paper_table=tables.table2(pairs),
+        spread=spread.display_spread(pairs),
+        spread_legend=spread.LEGEND,
         parts=tables.parts(pairs),
         others=OTHERS,
         settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100),

@@ -31,6 +31,10 @@ class Pair:
     label_names: Sequence[str]
     official_rows: Mapping[str, int] = field(default_factory=dict)
     """How many rows a split officially has, for those splits of which this is a part."""
+    repeats: Sequence[Mapping[str, Any]] = ()
+    """measures.json of the same pair, distilled with other seeds."""
+    floor: Sequence[Mapping[str, Any]] = ()
+    """measures.json of the teacher against itself, fine-tuned with other seeds."""
 
     @property
     def splits(self) -> list[str]:

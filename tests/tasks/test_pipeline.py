@@ -13,7 +13,7 @@ from tests import tiny
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     assets = tiny.write_assets(tmp_path_factory.mktemp("assets"))
-    folder = tiny.write_project(tmp_path_factory.mktemp("project"), assets)
+    folder = tiny.write_project(tmp_path_factory.mktemp("project"), assets, seeds=[5], floor={"seeds": [7]})
     done = tiny.run(folder, "tasks.repro")
     (folder.parent / "log").write_text(done.stdout)
     return folder
@@ -54,9 +54,9 @@ def test_every_output_is_where_the_contract_says(project):
 
 def test_the_counter_names_every_stage_once(project):
     lines = [line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")]
-    assert len(lines) == 21
-    assert lines[0].startswith("[1/21] preflight")
-    assert lines[-1].startswith("[21/21] report")
+    assert len(lines) == 25
+    assert lines[0].startswith("[1/25] preflight")
+    assert lines[-1].startswith("[25/25] report")
 
 
 def test_metrics_hold_the_keys_of_the_contract(project):
@@ -95,7 +95,7 @@ def test_the_check_command_agrees_with_the_pipeline(project):
 
 def test_a_second_run_runs_no_stage(project):
     before = (project / "dvc.lock").read_bytes()
-    assert "0 of 21 stages run, 21 up to date" in tiny.run(project, "tasks.repro").stdout
+    assert "0 of 25 stages run, 25 up to date" in tiny.run(project, "tasks.repro").stdout
     assert (project / "dvc.lock").read_bytes() == before
 
 
@@ -188,8 +188,8 @@ def test_a_change_of_kappa_evaluates_again_and_trains_nothing(project):
     counted = tiny.run(project, "tasks.repro", "--dry").stdout
     (project / "params.yaml").write_text(params)
     assert stages == ["preflight", "evaluate@plain-S_2L", "evaluate@varied-S_2L", "report"]
-    assert "[21/21] report" in counted
-    assert "4 of 21 stages would run, 17 up to date" in counted
+    assert "[25/25] report" in counted
+    assert "8 of 25 stages would run, 17 up to date" in counted
 
 
 def test_an_experiment_can_be_run_shown_and_compared(project):
