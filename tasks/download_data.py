@@ -1,27 +1,53 @@
-"""Fetch, check and split one task's text."""
+"""Fetch, check and split one task's text; and its transfer text, where it has some."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import pandas as pd
 
 from confidistill.errors import UserError
+from confidistill.files import atomic_folder
 from confidistill.sources.fetch import fetch
 from confidistill.sources.pins import PathSource
 from confidistill.text.dataset import prepare
+from confidistill.text.transfer import read_transfer, unseen
 from tasks.entry import stage
 from tasks.params import Params
+from tasks.tables import TRANSFER
+
+T = TypeVar("T")
 
 
 @stage
 def main(params: Params, task: str) -> None:
-    data = params.task(task).data
-    source = params.sources[data.source]
+    data, transfer = params.task(task).data, params.task(task).transfer
+    raw = Path("data/raw") / task
     with TemporaryDirectory() as folder:
-        fetched = fetch(source, Path(folder))
-        try:
-            prepare(data, fetched, Path("data/raw") / task, held_out=params.selection)
-        except UserError as error:  # of the user's own file, not of the copy
-            shown = source.path if isinstance(source, PathSource) else data.source
-            raise UserError(str(error).replace(str(fetched), shown)) from None
+        _read(params, data.source, Path(folder) / "data", partial(prepare, data, output=raw, held_out=params.selection))
+        # In a folder of its own, so that other transfer text retrains no teacher.
+        with atomic_folder(Path("data/transfer") / task) as output:
+            if transfer is None:
+                (output / "NONE").write_text(f"tasks.{task}.transfer is null\n")
+                return
+            text = _read(params, transfer.source, Path(folder) / "transfer", partial(read_transfer, transfer))
+            splits = [pd.read_parquet(path) for path in sorted(raw.glob("*.parquet"))]
+            text = unseen(text, splits, f"tasks.{task}.transfer")
+            text.to_parquet(output / TRANSFER, index=False)
+            print(f"{task} transfer: {len(text)} rows without label")
+
+
+def _read(params: Params, name: str, folder: Path, use: Callable[[Path], T]) -> T:
+    """What `use` makes of the fetched source; its errors are of the user's own file, not of the copy."""
+    source = params.sources[name]
+    fetched = fetch(source, folder)
+    try:
+        return use(fetched)
+    except UserError as error:
+        shown = source.path if isinstance(source, PathSource) else name
+        raise UserError(str(error).replace(str(fetched), shown)) from None
 
 
 if __name__ == "__main__":

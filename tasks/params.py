@@ -11,6 +11,7 @@ from ruamel.yaml.reader import ReaderError
 from confidistill.errors import UserError
 from confidistill.sources.pins import Source
 from confidistill.text.dataset import HeldOut, TaskData
+from confidistill.text.transfer import Transfer
 from tasks.names import check_names
 
 PARAMS_FILE = Path("params.yaml")
@@ -153,6 +154,7 @@ class Task(Section):
     max_length: Positive
     metric: Literal["accuracy", "mcc"]
     also_report: list[Literal["mcc", "f1"]]
+    transfer: Transfer | None
     teacher: Overrides
     intermediate: Overrides
     prediction: Overrides
@@ -263,7 +265,10 @@ class Params(Section):
         named |= {"vectors.source": self.vectors.source} if self.vectors else {}
         named |= {"corpus.source": self.corpus.source} if self.corpus else {}
         named |= {"models.mlm": self.models.mlm} if self.models.mlm else {}
-        named |= {f"tasks.{name}.data.source": task.data.source for name, task in self.tasks.items()}
+        for name, task in self.tasks.items():
+            named[f"tasks.{name}.data.source"] = task.data.source
+            if task.transfer:
+                named[f"tasks.{name}.transfer.source"] = task.transfer.source
         for name, student in self.students.items():
             if (student.initialisation == "checkpoint") != (student.checkpoint is not None):
                 raise UserError(
@@ -297,7 +302,11 @@ class Params(Section):
             self.teacher_of(name)
             for student_name in self.students:
                 self.intermediate_of(name, student_name)
-                self.prediction_of(name, student_name)
+                if self.prediction_of(name, student_name).alpha and self.tasks[name].transfer:
+                    raise UserError(
+                        f"tasks.{name}.transfer: text without labels, and alpha of {name}-{student_name} asks for "
+                        "them: set alpha to 0"
+                    )
         if any(self.augment.values()) and not self.vectors:
             raise UserError("vectors: name a source: the tasks listed in `augment` need word vectors")
         for student_name in self.students:

@@ -14,12 +14,14 @@ PINS = Path("data/pins")
 
 def pins(params: Params) -> dict[str, str]:
     """The files of `data/pins/`: name and text, a source of params.yaml as JSON, or null."""
-    named = {
+    named: dict[str, str | None] = {
         "base": params.models.base,
         "mlm": params.models.mlm,
-        "vectors": params.vectors and params.vectors.source,
-        "corpus": params.corpus and params.corpus.source,
+        "vectors": params.vectors.source if params.vectors else None,
+        "corpus": params.corpus.source if params.corpus else None,
     } | {f"checkpoint-{name}": student.checkpoint for name, student in params.students.items()}
+    for name, task in params.tasks.items():
+        named[f"transfer-{name}"] = task.transfer.source if task.transfer else None
     return {
         f"{use}.json": json_text(params.sources[source].model_dump(mode="json") if source else None)
         for use, source in named.items()

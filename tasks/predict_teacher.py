@@ -8,7 +8,7 @@ import pandas as pd
 from confidistill.files import atomic_folder
 from tasks.entry import gpu_stage
 from tasks.params import Params
-from tasks.tables import splits
+from tasks.tables import TRANSFER, splits
 
 
 @gpu_stage
@@ -30,6 +30,10 @@ def main(params: Params, task: str) -> None:
         if varied.any():
             logits[varied] = teacher.logits(augmented[varied])
         _write(folder / "augmented.parquet", augmented, logits)
+
+        if (transfer := Path("data/transfer") / task / TRANSFER).exists():
+            table = pd.read_parquet(transfer)
+            _write(folder / TRANSFER, table, teacher.logits(table))
 
 
 def _write(path: Path, table: pd.DataFrame, logits: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from confidistill.files import atomic_file, atomic_folder
 from confidistill.sources.fetch import fetch
 from confidistill.sources.pins import HubSource, PackageSource, PathSource
 from confidistill.text.dataset import TableData, read_own
+from confidistill.text.transfer import read_transfer
 from tasks.base import FETCHED, Base, at_key, check_fit, read_base
 from tasks.entry import check_gpus, stage
 from tasks.lock import is_fetched
@@ -79,12 +80,18 @@ def _check_tables(params: Params) -> None:
             continue
         if not is_fetched(f"download_data@{name}", params):
             read_own(task.data, Path(source.path))
+    for name, task in params.tasks.items():
+        source = params.sources[task.transfer.source] if task.transfer else None
+        if task.transfer and isinstance(source, PathSource) and not is_fetched(f"download_data@{name}", params):
+            read_transfer(task.transfer, Path(source.path))
 
 
 def _fetched(params: Params) -> Iterator[tuple[str, str]]:
     """Every stage that fetches, with each source that it takes."""
     for name, task in params.tasks.items():
         yield f"download_data@{name}", task.data.source
+        if task.transfer:
+            yield f"download_data@{name}", task.transfer.source
     yield "download_models", params.models.base
     if params.models.mlm:
         yield "download_models", params.models.mlm

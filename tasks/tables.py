@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from confidistill.text.splits import HELD_OUT
+from confidistill.text.transfer import UNLABELLED
+
+TRANSFER = "transfer.parquet"
 
 
 def label_names(task: str) -> list[str]:
@@ -43,8 +46,12 @@ def teacher_table(task: str, split: str) -> pd.DataFrame:
 
 
 def distillation_table(task: str) -> pd.DataFrame:
-    """What students of the task learn from: the training set and its variants."""
-    return teacher_table(task, "augmented")
+    """What students of the task learn from: the training set, its variants, and transfer text, which has no label."""
+    table = teacher_table(task, "augmented")
+    if not (Path("data/teacher") / task / TRANSFER).exists():
+        return table
+    transfer = teacher_table(task, "transfer").assign(label=UNLABELLED, origin=UNLABELLED)
+    return pd.concat([table, transfer], ignore_index=True)
 
 
 def logits(table: pd.DataFrame) -> np.ndarray:

@@ -90,6 +90,11 @@ def params(assets: Path, **changes) -> dict:
     content["profile"] = "tiny"
     content["sources"] = {
         "table": {"kind": "path", "path": str(assets / "table"), "files": files_of(assets / "table")},
+        "unlabelled": {
+            "kind": "path",
+            "path": str(assets / "unlabelled.csv"),
+            "sha256": sha256(assets / "unlabelled.csv"),
+        },
         "base": {"kind": "path", "path": str(assets / "base"), "files": files_of(assets / "base")},
         "mlm": {"kind": "path", "path": str(assets / "mlm"), "files": files_of(assets / "mlm")},
         "vectors": {
@@ -118,9 +123,10 @@ def params(assets: Path, **changes) -> dict:
         },
         "max_length": 32,
     }
+    transfer = {"format": "table", "source": "unlabelled", "file": "unlabelled.csv", "text": "body", "text_pair": None}
     content["tasks"] = {
         "plain": task,
-        "varied": task,
+        "varied": task | {"transfer": transfer},
     }
     content["selection"] = "dev"
     content["augment"] = {"plain": None, "varied": content["augment"]["products"] | {"variants": 1, "candidates": 4}}
@@ -139,6 +145,7 @@ def write_assets(folder: Path) -> Path:
     (folder / "table").mkdir(parents=True)
     write_table(folder / "table" / "train.csv", 96, seed=1)
     write_table(folder / "table" / "dev.csv", 40, seed=2)
+    write_table(folder / "unlabelled.csv", 20, seed=4)
     write_model(folder / "base")
     write_model(folder / "mlm", layers=1, masked_lm=True)
     write_vectors(folder / "vectors.txt")

@@ -49,7 +49,8 @@ def distill_prediction(
 
     Args:
         table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1;
-            `origin` where it holds variants: the first row of each origin is of the training set.
+            `origin` where it holds more than the training set: the first row of each origin is of it, and a row of
+            an origin below 0 is transfer text, whose label is `UNLABELLED`.
         dev: the same columns.
         dropout: the student's, in hidden states, attention and head; None: what its configuration says. The teacher
             gives its targets without dropout; a student that trains without it (0) comes nearer to them sooner.
@@ -59,7 +60,7 @@ def distill_prediction(
             missing, of another number of classes, or not finite; `max_length` is longer than the model can read.
     """
     check_terms(terms, list(PREDICTION))
-    check_targets(table, "the distillation table", len(label_names), logits=True)
+    check_targets(table, "the distillation table", len(label_names), logits=True, unlabelled=alpha == 0)
     check_targets(dev, selected_on, len(label_names), logits=True)
     tokenizer = load_tokenizer(student)
     set_seed(training.seed)
@@ -124,5 +125,5 @@ def distill_prediction(
 
 def _measured_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Rows of the training set itself, `MEASURED` of them at most, drawn by seed."""
-    rows = table[~table["origin"].duplicated()] if "origin" in table else table
+    rows = table[~table["origin"].duplicated() & (table["origin"] >= 0)] if "origin" in table else table
     return rows.sample(MEASURED, random_state=seed) if len(rows) > MEASURED else rows

@@ -6,6 +6,7 @@ from transformers import PretrainedConfig
 
 from confidistill.architectures import longest_input
 from confidistill.errors import UserError
+from confidistill.text.transfer import UNLABELLED
 
 
 def check_text(table: pd.DataFrame) -> None:
@@ -27,10 +28,10 @@ def check_length(max_length: int, config: PretrainedConfig) -> None:
         raise UserError(f"{config.name_or_path} takes at most {longest} tokens, not {max_length}: lower max_length")
 
 
-def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool) -> None:
+def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool, unlabelled: bool = False) -> None:
     """Raise a UserError unless every row's label is one of `classes` and, where asked, so many finite logits are there.
 
-    `what` is what the error calls the table.
+    `what` is what the error calls the table; `unlabelled` rows, whose label is `UNLABELLED`, may be let through.
     """
     columns = ["label", *(f"logit{index}" for index in range(classes) if logits)]
     missing = [name for name in columns if name not in table]
@@ -38,7 +39,8 @@ def check_targets(table: pd.DataFrame, what: str, classes: int, *, logits: bool)
         raise UserError(f"{what}: no column {missing[0]!r}: it has {', '.join(map(str, table.columns))}")
     if logits and f"logit{classes}" in table:
         raise UserError(f"{what}: has column 'logit{classes}', but there are {classes} classes: predict it anew")
-    bad = {"label": ~table["label"].isin(range(classes)).to_numpy()}
+    labels = [*range(classes), *([UNLABELLED] if unlabelled else [])]
+    bad = {"label": ~table["label"].isin(labels).to_numpy()}
     bad |= {name: ~np.isfinite(table[name].to_numpy(np.float64)) for name in columns[1:]}
     for name, rows in bad.items():
         if rows.any():

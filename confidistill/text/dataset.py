@@ -93,23 +93,24 @@ def prepare(
     Raises:
         UserError: the files are unusable; file and line or row are named.
     """
+    official: dict[str, int] = {}
     match data:
         case SnippetsData():
-            _prepare_snippets(data, source, output, held_out)
+            table, label_names = read_snippets(_file(source, data.file), data.minimum_rating), list(LABEL_NAMES)
+            splits = split(table, train=data.train, dev=data.dev, seed=data.seed, name=data.file)
         case GlueData():
-            _prepare_glue(data, source, output, held_out)
+            splits, label_names = _read_glue(data, source), list(TASKS[data.task].label_names)
+            official = TASKS[data.task].official_rows
         case TableData():
-            _prepare_table(data, source, output, held_out)
+            splits, label_names = read_own(data, source)
+    if held_out:
+        parts = hold_out(splits["train"], share=held_out.share, seed=held_out.seed, name="train")
+        splits |= {"train": parts["train"], HELD_OUT: parts["dev"]}
+    about = {name: {"official_rows": rows, "partial": len(splits[name]) < rows} for name, rows in official.items()}
+    write_task(splits, output, label_names=label_names, about=about)
 
 
-def _prepare_snippets(data: SnippetsData, source: Path, output: Path, held_out: HeldOut | None) -> None:
-    table = read_snippets(_file(source, data.file), data.minimum_rating)
-    splits = split(table, train=data.train, dev=data.dev, seed=data.seed, name=data.file)
-    write_task(_without_held_out(splits, held_out), output, label_names=LABEL_NAMES)
-
-
-def _prepare_glue(data: GlueData, source: Path, output: Path, held_out: HeldOut | None) -> None:
-    task = TASKS[data.task]
+def _read_glue(data: GlueData, source: Path) -> dict[str, pd.DataFrame]:
     splits = read_glue(data.task, source)
     train = splits["train"]
     if data.train_rows:
@@ -117,16 +118,7 @@ def _prepare_glue(data: GlueData, source: Path, output: Path, held_out: HeldOut 
             raise UserError(f"{data.task}: train has {len(train)} rows, train_rows asks for {data.train_rows}")
         chosen = np.random.default_rng(data.seed).choice(len(train), data.train_rows, replace=False)
         splits["train"] = train.iloc[np.sort(chosen)].reset_index(drop=True)
-    splits = _without_held_out(splits, held_out)
-    about = {
-        name: {"official_rows": rows, "partial": len(splits[name]) < rows} for name, rows in task.official_rows.items()
-    }
-    write_task(splits, output, label_names=task.label_names, about=about)
-
-
-def _prepare_table(data: TableData, source: Path, output: Path, held_out: HeldOut | None) -> None:
-    splits, names = read_own(data, source)
-    write_task(_without_held_out(splits, held_out), output, label_names=names)
+    return splits
 
 
 def read_own(data: TableData, source: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -147,14 +139,6 @@ def read_own(data: TableData, source: Path) -> tuple[dict[str, pd.DataFrame], li
     if isinstance(data.dev, HeldOut):
         splits = hold_out(splits["train"], share=data.dev.share, seed=data.dev.seed, name=str(paths["train"]))
     return splits, names
-
-
-def _without_held_out(splits: dict[str, pd.DataFrame], held_out: HeldOut | None) -> dict[str, pd.DataFrame]:
-    """The splits, a share of train as one of its own."""
-    if held_out is None:
-        return splits
-    parts = hold_out(splits["train"], share=held_out.share, seed=held_out.seed, name="train")
-    return splits | {"train": parts["train"], HELD_OUT: parts["dev"]}
 
 
 def _file(source: Path, name: str) -> Path:

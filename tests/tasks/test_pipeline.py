@@ -213,3 +213,13 @@ def test_augmented_rows_keep_label_and_origin(project):
     assert (augmented["label"].to_numpy() == train["label"].to_numpy()[augmented["origin"]]).all()
     first = augmented.groupby("origin").head(1)
     assert first["text"].tolist() == train["text"].tolist()
+
+
+def test_transfer_text_is_labelled_by_the_teacher_alone_and_judges_nothing(project):
+    transfer = pd.read_parquet(project / "data/teacher/varied/transfer.parquet")
+    assert set(transfer) == {"text", "logit0", "logit1"}
+    assert len(transfer) > 10
+    known = [pd.read_parquet(project / f"data/raw/varied/{split}.parquet")["text"] for split in ("train", "dev")]
+    assert not set(transfer["text"]) & set(pd.concat(known))
+    assert "transfer" not in json.loads((project / "results/varied/S_2L/measures.json").read_text())
+    assert [path.name for path in (project / "data/transfer/plain").iterdir()] == ["NONE"]
