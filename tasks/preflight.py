@@ -81,8 +81,10 @@ def _check_tables(params: Params) -> None:
         if not is_fetched(f"download_data@{name}", params):
             read_own(task.data, Path(source.path))
     for name, task in params.tasks.items():
-        source = params.sources[task.transfer.source] if task.transfer else None
-        if task.transfer and isinstance(source, PathSource) and not is_fetched(f"download_data@{name}", params):
+        if not task.transfer or is_fetched(f"download_data@{name}", params):
+            continue
+        source = params.sources[task.transfer.source]
+        if isinstance(source, PathSource):
             read_transfer(task.transfer, Path(source.path))
 
 
