@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from confidistill.confidence.measures import measure
 from confidistill.confidence.prediction_files import read_pair
+from confidistill.confidence.predictions import from_logits
 from confidistill.report.pair import Pair
 from tasks.params import Params
 from tasks.results import FLOOR, SEEDS
-from tasks.tables import label_names, official_rows, splits, teacher_table
+from tasks.tables import label_names, logits, official_rows, splits, teacher_table
 
 
 def load_pair(task: str, student: str) -> Pair:
@@ -39,12 +43,24 @@ def load_pairs(params: Params) -> list[Pair]:
     return [
         replace(
             load_pair(task, student),
-            repeats=[read_measures(SEEDS / f"{task}-{student}-{seed}.json") for seed in params.seeds],
-            floor=[read_measures(FLOOR / f"{task}-{seed}.json") for seed in params.floor.seeds],
+            repeats=[_measured(task, SEEDS / f"{task}-{student}-{seed}") for seed in params.seeds],
+            floor=[_measured(task, FLOOR / f"{task}-{seed}") for seed in params.floor.seeds],
         )
         for task in params.tasks
         for student in params.students
     ]
+
+
+def _measured(task: str, folder: Path) -> dict[str, Any]:
+    """The measures of each split, of the logits that `repeat` or `reseed_teacher` left in `folder`."""
+    measures = {}
+    for split in splits(task):
+        table = teacher_table(task, split)
+        labels = table["label"].to_numpy()
+        measures[split] = measure(
+            from_logits(logits(table), labels), from_logits(np.load(folder / f"{split}.npy"), labels)
+        )
+    return measures
 
 
 def read_measures(path: Path) -> dict[str, Any]:

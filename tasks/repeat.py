@@ -1,12 +1,11 @@
-"""Both stages of task distillation and the evaluation once more, with another seed."""
+"""Both stages of task distillation once more, with another seed; the report measures what came out."""
 
 from pathlib import Path
 
-from confidistill.files import atomic_file, json_text
 from tasks import distill_intermediate, distill_prediction
 from tasks.entry import checkpoints, training_stage
-from tasks.judging import measures_of
 from tasks.params import Params
+from tasks.predictions import write_logits
 from tasks.results import SEEDS
 
 
@@ -21,8 +20,7 @@ def main(params: Params, task: str, student: str, seed: str) -> None:
         pass
     distill_prediction.distil(params, task, student, start, output, folder / "2", int(seed))
     if is_writer():
-        with atomic_file(SEEDS / f"{task}-{student}-{seed}.json") as path:
-            path.write_text(json_text(measures_of(params, task, output)))
+        write_logits(params, task, output, SEEDS / f"{task}-{student}-{seed}")
 
 
 if __name__ == "__main__":

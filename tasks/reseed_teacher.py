@@ -6,11 +6,10 @@ text that nobody trained on.
 
 from pathlib import Path
 
-from confidistill.files import atomic_file, json_text
 from tasks import finetune_teacher
 from tasks.entry import checkpoints, training_stage
-from tasks.judging import measures_of
 from tasks.params import Params
+from tasks.predictions import write_logits
 from tasks.results import FLOOR
 
 
@@ -21,8 +20,7 @@ def main(params: Params, task: str, seed: str) -> None:
     output = Path("models/reseeded") / task / seed
     finetune_teacher.finetune(params, task, output, checkpoints("reseed_teacher", task, seed), int(seed))
     if is_writer():
-        with atomic_file(FLOOR / f"{task}-{seed}.json") as path:
-            path.write_text(json_text(measures_of(params, task, output)))
+        write_logits(params, task, output, FLOOR / f"{task}-{seed}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from tasks.params import Params
 from tasks.tables import splits
 
 PLOTS = Path("results/plots")
-SEEDS = PLOTS / "seeds"  # measures of the repeats
-FLOOR = PLOTS / "floor"  # measures of the teachers of other seeds
+SEEDS = PLOTS / "seeds"  # logits of the repeats
+FLOOR = PLOTS / "floor"  # logits of the teachers of other seeds
 
 
 def hashes(task: str, student: str) -> str:
@@ -34,8 +34,8 @@ def remove_leftovers(params: Params) -> None:
     DVC hashes the folder as it stands once the report is written, so that dvc.lock says the same in every clone.
     """
     pairs = {f"{task}-{student}" for task in params.tasks for student in params.students}
-    seeds = {f"{pair}-{seed}.json" for pair in pairs for seed in params.seeds}
-    floor = {f"{task}-{seed}.json" for task in params.tasks for seed in params.floor.seeds}
+    seeds = {f"{pair}-{seed}" for pair in pairs for seed in params.seeds}
+    floor = {f"{task}-{seed}" for task in params.tasks for seed in params.floor.seeds}
     for folder, listed in ((SEEDS, seeds), (FLOOR, floor), (PLOTS, pairs | {SEEDS.name, FLOOR.name})):
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.name not in listed:

@@ -71,7 +71,8 @@ def test_rows_of_a_table_on_this_machine_are_counted(tmp_path: Path, monkeypatch
     content["sources"]["mine"] = {"kind": "path", "path": "mine.csv", "sha256": "0" * 64}
     data = {"format": "table", "source": "mine", "train": "mine.csv", "dev": {"share": 0.2, "seed": 1}}
     task = content["tasks"]["movies"] | {"data": data | {"text": "body", "text_pair": None, "label": "stars"}}
-    content |= {"tasks": {"movies": task}, "augment": {}}
+    pairs = {name: pair for name, pair in content["pairs"].items() if name.startswith("movies")}
+    content |= {"tasks": {"movies": task}, "augment": {"movies": None}, "pairs": pairs}
     costs = {cost.stage: cost for cost in Plan(Params.model_validate(content)).costs}
     assert costs["finetune_teacher@movies"].examples == 80 * 2
     assert costs["evaluate@movies-S_3L"].examples == 100

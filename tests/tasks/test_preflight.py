@@ -48,6 +48,7 @@ def with_base(content, config=CONFIG, names=MODEL):
     content["models"]["base"] = "mine"
     student = content["students"]["S_2L"] | {"attention_heads": 2, "hidden_size": 16}
     content["students"] = {"small": student}
+    content["pairs"] = {f"{task}-small": {"intermediate": {}, "prediction": {}} for task in content["tasks"]}
     return content
 
 

@@ -73,8 +73,7 @@ def test_a_profile_is_drawn_and_dry_run(clone, profile):
         module, _, item = stage.partition("@")
         assert module in commands
         tree = ast.parse((clone / "tasks" / f"{module}.py").read_text())
-        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-        main = next(node for node in functions if [argument.arg for argument in node.args.args][:1] == ["params"])
+        main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
         if not item:
             assert len(main.args.args) == 1
             continue

@@ -46,5 +46,5 @@ def test_leftovers_go_and_pairs_stay(folder):
     (plots / "other-S_9L").mkdir()
     (plots / "other-S_9L" / "x.csv").write_text("")
     (plots / ".DS_Store").write_text("")
-    remove_leftovers(SimpleNamespace(tasks=["movies"], students=["S_2L"]))
+    remove_leftovers(SimpleNamespace(tasks=["movies"], students=["S_2L"], seeds=[], floor=SimpleNamespace(seeds=[])))
     assert [path.name for path in plots.iterdir()] == ["movies-S_2L"]
