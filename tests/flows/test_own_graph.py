@@ -22,6 +22,7 @@ def driver(tmp_path: Path) -> Toy:
     params = tiny.params(assets)
     for section, unused in (("tasks", "plain"), ("augment", "plain"), ("pairs", "plain-S_2L")):
         params[section].pop(unused, None)
+    params |= {"seeds": [5], "floor": {"seeds": [7]}}
     tiny.write_clone(root, params)
     driver = Toy(root, control, tmp_path / "prefect")
     driver.check("git", "init", "--quiet", "--bare", "-b", "main", str(tmp_path / "origin.git"))
