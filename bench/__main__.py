@@ -1,4 +1,7 @@
-"""`make bench`: every measurement in turn; each is a module with options of its own (`python -m bench.NAME -h`)."""
+"""`make bench`: every measurement that a clone can make by itself, in turn; each is a module with options of its own.
+
+`python -m bench.NAME -h` tells them. `bench.augment` is not among them: it needs a table, vectors and a tokenizer.
+"""
 
 import subprocess
 import sys
