@@ -6,7 +6,7 @@ import math
 import pytest
 
 from confidistill.files import json_text
-from tasks.pairs import _read_metrics
+from tasks.pairs import read_measures
 
 
 def test_an_undefined_measure_is_null_in_the_file_and_nan_when_read(tmp_path):
@@ -14,7 +14,7 @@ def test_an_undefined_measure_is_null_in_the_file_and_nan_when_read(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text(json_text(metrics))
     assert json.loads(path.read_text())["train"] == {"sigma": 0.25, "sigma_released": None, "examples": 3}
-    read = _read_metrics(path)
+    read = read_measures(path)
     assert math.isnan(read["train"].pop("sigma_released"))
     assert read == {"train": {"sigma": 0.25, "examples": 3}, "holds": False, "kappa": 0.05}
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from confidistill.confidence.difference import Floats, pairwise_difference
 
+ALIKE = 1e-9  # of log-odds: nearer than this they differ by rounding alone
 SMALLEST = np.finfo(np.float64).epsneg  # below 1, what a probability of 1 leaves to the other classes
 
 
@@ -28,9 +29,10 @@ def confidence_slope(teacher: Floats, student: Floats) -> float:
     """
     classes = teacher.argmax(axis=1)[:, None]  # (N, 1)
     of_teacher, of_student = (_log_odds(np.take_along_axis(p, classes, 1)[:, 0]) for p in (teacher, student))  # (N,)
+    if np.ptp(of_teacher) <= ALIKE * max(1.0, float(np.abs(of_teacher).max())):
+        return float("nan")
     spread = of_teacher - of_teacher.mean()
-    variance = float(spread @ spread)
-    return float(spread @ (of_student - of_student.mean()) / variance) if variance > 0 else float("nan")
+    return float(spread @ (of_student - of_student.mean()) / (spread @ spread))
 
 
 def _log_odds(probability: Floats) -> Floats:

@@ -41,9 +41,9 @@ def test_a_loss_reruns_distillation_and_no_teacher():
     assert not {"finetune_teacher", "predict_teacher", "evaluate", "report"} & reruns
 
 
-def test_a_bound_reruns_what_judges_and_its_results_the_report():
+def test_a_bound_reruns_what_measures():
     for file in ("bounds.py", "certificate.py", "measures.py"):
-        assert rerun_by(f"confidistill/confidence/{file}") == {"evaluate"}
+        assert rerun_by(f"confidistill/confidence/{file}") == {"evaluate", "report"}  # which measures the repeats
     assert rerun_by("confidistill/confidence/verdict.py") == {"evaluate", "report"}
     assert "results/plots" in STAGES["report"]["deps"]  # where `evaluate` hashes what the report reads
 
