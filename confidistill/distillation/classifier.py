@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from confidistill.confidence.agreement import accuracy, matthews
 from confidistill.confidence.difference import pairwise_difference, sigma
@@ -19,6 +19,19 @@ from confidistill.files import atomic_folder
 
 Metric = Literal["accuracy", "mcc"]
 MEASURES = {"accuracy": accuracy, "mcc": matthews}
+
+
+def new_classifier(encoder: Path, label_names: Sequence[str], **changes: Any) -> PreTrainedModel:
+    """The encoder in the folder with a new head of these classes; `changes` are to its configuration."""
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        encoder,
+        use_safetensors=True,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: index for index, name in enumerate(label_names)},
+        **changes,
+    )
+    return model
 
 
 def selection(

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForSequenceClassification, set_seed
+from transformers import set_seed
 
 from confidistill.architectures import architecture_in
 from confidistill.architectures.architecture import model_inputs
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
-from confidistill.distillation.classifier import Metric, save_classifier, selection
+from confidistill.distillation.classifier import Metric, new_classifier, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
 from confidistill.distillation.training import fit, is_writer
@@ -50,13 +50,7 @@ def finetune_teacher(
     architecture_in(base)
     tokenizer = load_tokenizer(base)
     set_seed(training.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base,
-        use_safetensors=True,
-        num_labels=len(label_names),
-        id2label=dict(enumerate(label_names)),
-        label2id={name: index for index, name in enumerate(label_names)},
-    )
+    model = new_classifier(base, label_names)
     check_length(max_length, model.config)
     history = fit(
         model,

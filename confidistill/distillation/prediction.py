@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, set_seed
+from transformers import set_seed
 
 from confidistill.architectures.architecture import model_inputs
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
-from confidistill.distillation.classifier import Metric, save_classifier, selection
+from confidistill.distillation.classifier import Metric, new_classifier, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
 from confidistill.distillation.selection import Keep
@@ -64,14 +64,8 @@ def distill_prediction(
     check_targets(dev, selected_on, len(label_names), logits=True)
     tokenizer = load_tokenizer(student)
     set_seed(training.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        student,
-        use_safetensors=True,
-        **({} if dropout is None else dict.fromkeys(DROPOUTS, dropout)),
-        num_labels=len(label_names),
-        id2label=dict(enumerate(label_names)),
-        label2id={name: index for index, name in enumerate(label_names)},
-    )
+    changes = {} if dropout is None else dict.fromkeys(DROPOUTS, dropout)
+    model = new_classifier(student, label_names, **changes)
 
     names = model_inputs(model)
 
