@@ -15,6 +15,7 @@ from confidistill.sources.pins import PathSource
 from confidistill.text.dataset import prepare
 from confidistill.text.transfer import read_transfer, unseen
 from tasks.entry import stage
+from tasks.fetching import note_none
 from tasks.params import Params
 from tasks.tables import TRANSFER
 
@@ -24,19 +25,18 @@ T = TypeVar("T")
 @stage
 def main(params: Params, task: str) -> None:
     data, transfer = params.task(task).data, params.task(task).transfer
-    raw = Path("data/raw") / task
+    raw, output = (Path("data") / kind / task for kind in ("raw", "transfer"))
     with TemporaryDirectory() as folder:
         _read(params, data.source, Path(folder) / "data", partial(prepare, data, output=raw, held_out=params.selection))
         # In a folder of its own, so that other transfer text retrains no teacher.
-        with atomic_folder(Path("data/transfer") / task) as output:
-            if transfer is None:
-                (output / "NONE").write_text(f"tasks.{task}.transfer is null\n")
-                return
-            text = _read(params, transfer.source, Path(folder) / "transfer", partial(read_transfer, transfer))
-            splits = [pd.read_parquet(path) for path in sorted(raw.glob("*.parquet"))]
-            text = unseen(text, splits, f"tasks.{task}.transfer")
-            text.to_parquet(output / TRANSFER, index=False)
-            print(f"{task} transfer: {len(text)} rows without label")
+        if transfer is None:
+            note_none(output, f"tasks.{task}.transfer")
+            return
+        text = _read(params, transfer.source, Path(folder) / "transfer", partial(read_transfer, transfer))
+    text = unseen(text, [pd.read_parquet(path) for path in sorted(raw.glob("*.parquet"))], f"tasks.{task}.transfer")
+    with atomic_folder(output) as written:
+        text.to_parquet(written / TRANSFER, index=False)
+    print(f"{task} transfer: {len(text)} rows without label")
 
 
 def _read(params: Params, name: str, folder: Path, use: Callable[[Path], T]) -> T:

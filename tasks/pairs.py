@@ -40,11 +40,12 @@ def load_pair(task: str, student: str) -> Pair:
 
 def load_pairs(params: Params) -> list[Pair]:
     """Every task x student of params.yaml, in its order, with its repeats and its teacher's."""
+    floors = {task: [_measured(task, FLOOR / f"{task}-{seed}") for seed in params.floor.seeds] for task in params.tasks}
     return [
         replace(
             load_pair(task, student),
             repeats=[_measured(task, SEEDS / f"{task}-{student}-{seed}") for seed in params.seeds],
-            floor=[_measured(task, FLOOR / f"{task}-{seed}") for seed in params.floor.seeds],
+            floor=floors[task],
         )
         for task in params.tasks
         for student in params.students

@@ -3,7 +3,6 @@
 import codecs
 import csv
 import gzip
-import json
 import re
 import textwrap
 import warnings
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from confidistill.errors import UserError
+from confidistill.json_lines import objects
 
 LONGEST_HEADER = 2**20  # characters
 PARQUET, LINES = ".parquet", ".jsonl"
@@ -166,19 +166,8 @@ def _check_fields(path: Path, header: list[str]) -> None:
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    rows = []
     with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}: line {number}: not JSON: {error.msg}") from None
-            if not isinstance(row, dict):
-                raise UserError(f'{path}: line {number}: not a JSON object: write {{"p0": 0.9, "p1": 0.1, ...}}')
-            rows.append(row)
-    return pd.DataFrame(rows)
+        return pd.DataFrame([row for _, row in objects(path, file, '{"p0": 0.9, "p1": 0.1, ...}')])
 
 
 def _read_parquet(path: Path, names: list[str]) -> pd.DataFrame:

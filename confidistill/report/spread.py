@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from confidistill.confidence.verdict import SIGMA, holds
+from confidistill.confidence.verdict import holds
 from confidistill.report.pair import TRAIN, Pair, split_name
 from confidistill.report.tables import ABSENT, decimals, percent
 
@@ -29,7 +29,7 @@ def spread_table(pairs: Sequence[Pair]) -> pd.DataFrame:
         held = [holds(run[TRAIN], pair.protocol, pair.kappa) for run in runs]
         for split in pair.splits:
             sigmas = np.array([run[split][measure] for run in runs])
-            floor = float(np.mean([other[split][SIGMA[pair.protocol]] for other in pair.floor])) if pair.floor else None
+            floor = float(np.mean([other[split][measure] for other in pair.floor])) if pair.floor else None
             rows.append(
                 {
                     "task": pair.task,

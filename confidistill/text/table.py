@@ -1,13 +1,13 @@
 """A user's own labelled table: CSV, TSV, JSON lines or Parquet."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from confidistill.errors import UserError
+from confidistill.json_lines import objects
 from confidistill.text.lines import decoded
 
 PARQUET = ".parquet"
@@ -136,17 +136,7 @@ def _read_separated(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
-    rows = {}
-    for number, line in enumerate(decoded(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: line {number}: not JSON: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise UserError(f'{path}: line {number}: not a JSON object: write {{"column": value, ...}}')
-        rows[number] = row
+    rows = dict(objects(path, decoded(path), '{"column": value, ...}'))
     return pd.DataFrame(list(rows.values()), index=list(rows), dtype=object)
 
 
