@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confidistill.errors import UserError
 from tasks.dvc import repository
+from tasks.lock import LOCK
 
 if TYPE_CHECKING:
     import dvc.stage
     from dvc.repo import Repo
-
-LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)

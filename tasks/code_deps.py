@@ -17,12 +17,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.code import code_behind
 from confidistill.errors import UserError, exits_cleanly
 from confidistill.files import atomic_file
+from tasks.round_trip import not_yaml, round_trip
 
 DVC_FILE = Path("dvc.yaml")
 OWNED = ("confidistill/", "tasks/")
@@ -48,15 +48,11 @@ def main() -> None:
 
 def with_code_deps(text: str) -> str:
     """The text of dvc.yaml with each stage's code dependencies as the import graph has them."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 2**16  # lines stay as they are
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml = round_trip()
     try:
         content = yaml.load(text)
     except MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
-        raise UserError(f"{DVC_FILE}: not YAML at {where}: {error.problem}") from None
+        raise UserError(f"{DVC_FILE}: {not_yaml(error)}") from None
     for name, entry in content["stages"].items():
         definition = entry.get("do", entry)
         _replace_code(definition["deps"], code_of(name, str(definition["cmd"])))

@@ -13,6 +13,7 @@ from confidistill.sources.pins import Source
 from confidistill.text.dataset import HeldOut, TaskData
 from confidistill.text.transfer import Transfer
 from tasks.names import check_names
+from tasks.round_trip import not_yaml
 
 PARAMS_FILE = Path("params.yaml")
 Overrides = dict[str, Any]
@@ -329,9 +330,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}" if mark else "somewhere"
-        raise UserError(f"{path}: not YAML at {where}: {error.problem}") from None
+        raise UserError(f"{path}: {not_yaml(error)}") from None
     except ReaderError as error:
         raise UserError(f"{path}: not YAML: its character {error.position} is a control character: remove it") from None
     try:

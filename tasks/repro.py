@@ -17,10 +17,10 @@ from ruamel.yaml import YAML
 
 from confidistill.errors import UserError, exits_cleanly
 from tasks.dvc import CHATTER, repository, search_path
+from tasks.lock import LOCK
 from tasks.params import load
 from tasks.preflight import preflight
 
-LOCK = Path("dvc.lock")
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
 CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "recursive", "glob")

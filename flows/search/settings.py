@@ -7,29 +7,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 
 from tasks.params import PARAMS_FILE
-
-
-class _Representer(RoundTripRepresenter):
-    """`null` stays the word."""
-
-    def represent_none(self, data: Any) -> ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_none)
+from tasks.round_trip import round_trip
 
 
 def with_overrides(text: str, pair: str, overrides: Mapping[str, Mapping[str, Any]]) -> str:
     """The text of params.yaml with `overrides` over what `pairs.<pair>` holds; all else, comments included, is kept."""
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes = True
-    yaml.width = 2**16  # lines stay as they are
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml = round_trip()
     content = yaml.load(text)
     for section, values in overrides.items():
         content["pairs"][pair][section].update(values)
