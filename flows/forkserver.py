@@ -66,8 +66,16 @@ class Forkserver:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
-    def start(self, arguments: list[str], environment: dict[str, str], pass_fds: Iterable[int] = ()) -> Command:
-        """`dvc ARGUMENTS` in the current folder, in a session of its own; it holds `pass_fds` open until its end."""
+    def start(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        pass_fds: Iterable[int] = (),
+        *,
+        folder: Path | None = None,
+    ) -> Command:
+        """`dvc ARGUMENTS` in a folder (None: the current one), in a session of its own; it holds `pass_fds` open until
+        its end."""
         request, told_to = os.pipe()
         stdout, output = os.pipe()
         status, told_by = os.pipe()
@@ -80,7 +88,10 @@ class Forkserver:
         for descriptor in theirs:
             os.close(descriptor)
         with os.fdopen(told_to, "w") as file:
-            json.dump({"arguments": arguments, "environment": environment, "folder": str(Path.cwd())}, file)
+            json.dump(
+                {"arguments": arguments, "environment": environment, "folder": str((folder or Path.cwd()).absolute())},
+                file,
+            )
         return Command(os.fdopen(stdout, encoding="utf-8", errors="replace"), FileIO(status))
 
     def _launch(self, environment: dict[str, str]) -> socket.socket:

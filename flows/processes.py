@@ -29,18 +29,10 @@ _inherited: set[int] = set()
 _guard = threading.Lock()
 
 
-def run(
-    command: list[str],
-    log: Callable[[str], None],
-    *,
-    cwd: Path | None = None,
-    environment: dict[str, str] | None = None,
-    unwanted: Callable[[], bool] | None = None,
-) -> int:
+def run(command: list[str], log: Callable[[str], None]) -> int:
     """Run a command, hand each line it prints to `log`; its exit status.
 
-    It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only. `unwanted` is asked every
-    second: once it says so, the command is ended, with its children.
+    It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only.
 
     Raises:
         StoppedError: `stop_all` has been called, before or meanwhile.
@@ -55,24 +47,36 @@ def run(
             text=True,
             encoding="utf-8",
             errors="replace",
-            cwd=cwd,
-            env=_environment() | (environment or {}),
+            env=_environment(),
             start_new_session=True,
             pass_fds=tuple(_inherited),
         )
 
-    return _follow(start, log, unwanted)
+    return _follow(start, log)
 
 
-def dvc(arguments: list[str], log: Callable[[str], None], environment: dict[str, str] | None = None) -> int:
-    """Run a DVC command that waits for its turn at the repository; else as `run`."""
+def dvc(
+    arguments: list[str],
+    log: Callable[[str], None],
+    environment: dict[str, str] | None = None,
+    *,
+    cwd: Path | None = None,
+    unwanted: Callable[[], bool] | None = None,
+) -> int:
+    """Run a DVC command that waits for its turn at the repository, in `cwd` (None: the current folder); else as `run`.
+
+    `unwanted` is asked every second: once it says so, the command is ended, with its children.
+    """
 
     def start() -> Process:
         return _forkserver.start(
-            ["--wait-for-lock", *arguments], _environment() | (environment or {}), tuple(_inherited)
+            ["--wait-for-lock", *arguments],
+            _environment() | (environment or {}),
+            tuple(_inherited),
+            folder=cwd,
         )
 
-    return _follow(start, log)
+    return _follow(start, log, unwanted)
 
 
 def _follow(

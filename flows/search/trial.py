@@ -7,7 +7,6 @@ until the trial is finished: a training that was killed goes on there from its c
 import json
 import re
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -175,8 +174,7 @@ class Trial:
             lines.append(line)
             log(line)
 
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-        status = processes.run(command, keep, cwd=folder or self.folder, environment=environment, unwanted=unwanted)
+        status = processes.dvc(list(arguments), keep, environment, cwd=folder or self.folder, unwanted=unwanted)
         if status:
             said = [line for line in lines if line.startswith(("ERROR", "error"))] or lines[-1:]
             raise StageError(" ".join(said) or f"dvc {arguments[0]}: exit status {status}")
