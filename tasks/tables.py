@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from confidistill.text.splits import HELD_OUT
-from confidistill.text.transfer import UNLABELLED
+from confidistill.text.splits import HELD_OUT, UNLABELLED
 
 TRANSFER = "transfer.parquet"
 

@@ -6,7 +6,7 @@ from transformers import PretrainedConfig
 
 from confidistill.architectures import longest_input
 from confidistill.errors import UserError
-from confidistill.text.transfer import UNLABELLED
+from confidistill.text.splits import UNLABELLED
 
 
 def check_text(table: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from confidistill.errors import UserError
 from confidistill.files import atomic_folder
 
+UNLABELLED = -100  # the label of transfer text, which is of no split: what torch's cross-entropy leaves out
 HELD_OUT = "selection"  # the split of rows that are kept from training
 
 

@@ -12,8 +12,6 @@ from confidistill.text.lines import check_fields, rows
 from confidistill.text.splits import normalised
 from confidistill.text.table import read_table
 
-UNLABELLED = -100  # the label of such a row: what torch's cross-entropy leaves out
-
 
 class _Transfer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -55,6 +55,11 @@ def test_the_tokens_and_what_picks_an_epoch_are_part_of_training():
     assert not {"general_distill", "predict_teacher"} & picked
 
 
+def test_a_reader_of_tables_trains_and_judges_nothing():
+    for file in ("table.py", "transfer.py", "lines.py"):
+        assert rerun_by(f"confidistill/text/{file}") <= {"preflight", "download_data"}
+
+
 def test_a_reader_of_tasks_reruns_the_download_alone():
     assert rerun_by("confidistill/text/glue.py") == {"preflight", "download_data"}  # a check, and the download
 
