@@ -23,7 +23,8 @@ from flows.search.space import Settings, overrides
 from tasks.pairs import parse_measures
 from tasks.params import PARAMS_FILE
 
-KILLED = re.compile(r"exited with -\d+")  # by a signal: memory, or a hand
+# By a signal, memory's or a hand's, as Python says it (-9) or a shell that waited (137); 130 is Ctrl-C.
+KILLED = re.compile(r"exited with (-\d|129|13[1-9]|14\d)")
 TRIES = 3
 _saving = threading.Lock()  # DVC notes what it saves in refs that all worktrees share
 
