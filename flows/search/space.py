@@ -74,6 +74,19 @@ PAPER: Space = {
 }
 PRESETS: Mapping[str, Space] = {"patience": PATIENCE, "paper": PAPER, "full": FULL}
 
+# What is tried before anything is drawn: patience, and none of the noise that dropout puts between student and teacher.
+_PATIENT: Settings = {
+    "prediction.epochs": 12,
+    "prediction.learning_rate": 2e-4,
+    "prediction.dropout": 0.0,
+    "prediction.loss": "soft_ce",
+    "prediction.keep": "sigma",
+}
+FIRST: Mapping[str, Settings] = {
+    "patience": _PATIENT,
+    "full": {"intermediate.epochs": 3, "intermediate.learning_rate": 3e-4, **_PATIENT},
+}
+
 
 def space_of(preset: str) -> Space:
     """The spans of a preset; an unknown one is a UserError."""

@@ -20,7 +20,7 @@ from confidistill.errors import UserError
 from confidistill.files import json_text
 from confidistill.report.tuned import GUARD, guard_kept
 from flows.search.job import FOLDER, Job
-from flows.search.space import Settings, suggest
+from flows.search.space import FIRST, Settings, suggest
 from flows.search.trial import Measures, Outcome, Trial
 from tasks.pairs import parse_measures
 
@@ -60,7 +60,9 @@ class Study:
         return [self._begin(optuna.Trial(self._study, trial._trial_id)) for trial in running if self._is_ours(trial)]
 
     def next(self) -> Trial:
-        """A new trial."""
+        """A new trial; the first after the untuned student is its preset's own guess, where it has one."""
+        if self.count == 1 and self.job.preset in FIRST:
+            self._study.enqueue_trial(dict(FIRST[self.job.preset]))
         return self._begin(self._study.ask())
 
     def _begin(self, trial: optuna.Trial) -> Trial:

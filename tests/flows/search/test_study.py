@@ -8,6 +8,7 @@ import pytest
 from confidistill.errors import UserError
 from flows.search.job import Job
 from flows.search.outcome import conclude, judgement
+from flows.search.space import FIRST
 from flows.search.study import WARMUP_EPOCHS, Study
 from flows.search.trial import Measures, Outcome, Trial
 
@@ -84,7 +85,10 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn():
     assert len({str(settings) for settings in drawn}) == 15
     other = Study(job(study="other", seed=7), None)
     other.tell(0, outcome(other.next()))
-    assert other.next().settings != drawn[1]
+    guess = other.next()
+    assert guess.settings == drawn[1] == FIRST["patience"]
+    other.tell(1, outcome(guess))
+    assert other.next().settings != drawn[2]
     # What TPE draws once it has something to go by is better than what it drew before.
     sigmas = [trial.value for trial in at_once.finished]
     assert min(sigmas[6:]) < min(sigmas[:6])
