@@ -14,7 +14,7 @@ from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
 from confidistill.distillation.data import Examples
 from confidistill.distillation.inference import logits_of
-from confidistill.distillation.selection import Keep, Row, Selection
+from confidistill.distillation.selection import Keep, Row, Selection, guard_of
 from confidistill.files import atomic_folder
 
 Metric = Literal["accuracy", "mcc"]
@@ -46,7 +46,8 @@ def selection(
     """Measure an epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`; and by sigma.
 
     Where `train` is given, both sets have the teacher's logits, and `sigma` on `train` and `sigma_<split>` are
-    measured, too: the RMS of delta in evaluation mode (paper, Eq. 4). `keep` says which of them decides.
+    measured, too: the RMS of delta in evaluation mode (paper, Eq. 4). `keep` says which of them decides: `sigma` only
+    among epochs whose metric is within a point, or within one standard error, of the best.
     """
 
     def measure(model: nn.Module) -> Row:
@@ -58,7 +59,7 @@ def selection(
             row[f"sigma_{split}"] = _sigma(dev, logits)
         return row
 
-    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None)
+    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None, guard_of(len(dev)))
 
 
 def _sigma(examples: Examples, logits: np.ndarray) -> float:

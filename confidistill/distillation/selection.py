@@ -1,6 +1,7 @@
 """Which epoch's weights are kept."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from confidistill.files import atomic_file, atomic_folder
 
-GUARD = 0.01  # of the metric: an epoch that loses more against the best so far is not kept for its sigma
+POINT = 0.01
 Row = dict[str, float]
 Keep = Literal["metric", "sigma"]
 
@@ -26,19 +27,30 @@ class Selection:
     """The measure of which more is better."""
     sigma: str | None = None
     """The measure of which less is better, where it decides among epochs that keep the guard."""
+    guard: float = POINT
+    """Of the metric: an epoch that is further below the best so far is not kept for its sigma."""
 
 
-def kept(rows: Sequence[Row], metric: str, sigma: str | None) -> int:
+def guard_of(examples: int) -> float:
+    """What of a metric on so many examples is no loss: a point, or one standard error where that is more.
+
+    The standard error of a share of n examples is at most 1 / (2 sqrt(n)). The rule of one standard error is Breiman et
+    al.'s (1984): the best of several epochs is best by luck, too.
+    """
+    return max(POINT, 0.5 / math.sqrt(examples))
+
+
+def kept(rows: Sequence[Row], metric: str, sigma: str | None, guard: float = POINT) -> int:
     """Which epoch is kept, the rows of all epochs so far being given; only the last may be new.
 
     By the metric alone: the first with the largest. By sigma: an epoch replaces the one kept if its metric is within
-    `GUARD` of the largest so far and either its sigma is less or the one kept is no longer within.
+    `guard` of the largest so far and either its sigma is less or the one kept is no longer within.
     """
     chosen, best = 0, rows[0][metric]
     for number, row in enumerate(rows[1:], start=1):
         if sigma is None:
             chosen = number if row[metric] > best else chosen
-        guarded = max(best, row[metric]) - GUARD
+        guarded = max(best, row[metric]) - guard
         if sigma and row[metric] >= guarded and (row[sigma] < rows[chosen][sigma] or rows[chosen][metric] < guarded):
             chosen = number
         best = max(best, row[metric])
@@ -52,12 +64,8 @@ class KeepBest(TrainerCallback):
     """
 
     def __init__(self, selection: Selection, steps_per_epoch: int, folder: Path, writes: bool) -> None:
-        self.selection, self.steps_per_epoch, self.folder, self.writes = (
-            selection,
-            steps_per_epoch,
-            folder,
-            writes,
-        )
+        self.selection, self.steps_per_epoch = selection, steps_per_epoch
+        self.folder, self.writes = folder, writes
 
     def on_step_end(
         self,
@@ -70,10 +78,11 @@ class KeepBest(TrainerCallback):
             return
         model = kwargs["model"]
         model.eval()
-        row = {"step": state.global_step} | self.selection.measure(model)
+        chosen = self.selection
+        row = {"step": state.global_step} | chosen.measure(model)
         model.train()
         history = [*(earlier for earlier in self.history() if earlier["step"] < state.global_step), row]
-        if kept(history, self.selection.metric, self.selection.sigma) == len(history) - 1:
+        if kept(history, chosen.metric, chosen.sigma, chosen.guard) == len(history) - 1:
             with atomic_folder(self.folder) as folder:
                 save_model(model, str(folder / "model.safetensors"))
         with atomic_file(self._log) as path:

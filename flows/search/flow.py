@@ -7,6 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -27,7 +28,7 @@ REFUSED = "Refused"
 
 
 def run(study: Study, *, trials: int, workers: int, seeds: Sequence[int], exhaustive: bool) -> None:
-    """Bring the study to its end: `trials` in all, or until one has won; then the winner at each of `seeds`.
+    """Bring the study to its end: `trials`, or until one has won; then the winner and the untuned student at `seeds`.
 
     Raises:
         UserError: the clone is at work, it has fewer GPUs than `workers`, or the untuned pair itself cannot be run.
@@ -121,18 +122,24 @@ class Search:
         winner = self._study.winner
         if not winner or not self._study.holds(winner):
             return
-        settings = self._study.settings_of(winner)
-        waiting = [seed for seed in seeds if not self._study.confirmation(winner, seed)]
-        while waiting or self._under_way:
-            while waiting and self._free:
-                seed = waiting.pop(0)
+        untuned = self._study.finished[0]
+        compared = [winner, untuned] if winner.number else [winner]
+        waiting = {
+            _confirmation(each, seed): (each, seed)
+            for seed in seeds
+            for each in compared
+            if not self._study.confirmation(each, seed)
+        }
+        left = list(waiting)
+        while left or self._under_way:
+            while left and self._free:
+                each, seed = waiting[label := left.pop(0)]
                 of_seed = {"intermediate.seed": seed, "prediction.seed": seed}
-                self._submit(Trial(self._study.job, f"seed-{seed}", {**settings, **of_seed}))
+                self._submit(Trial(self._study.job, label, {**self._study.settings_of(each), **of_seed}))
             trial, outcome = self._hear()
-            seed = int(trial.settings["prediction.seed"])
             if outcome.measures is None:
                 raise UserError(f"{trial.experiment}: {outcome.reason}")
-            self._study.confirm(winner, seed, outcome.measures)
+            self._study.confirm(*waiting[trial.label], outcome.measures)
             trial.remove()
             self._log(told(self._study, trial, outcome, self._trials, self._workers))
 
@@ -167,6 +174,11 @@ class Search:
 
     def _stops(self, label: str, sigmas: list[float]) -> bool:
         return label.isdigit() and self._study.stops(int(label), sigmas)
+
+
+def _confirmation(trial: FrozenTrial, seed: int) -> str:
+    """The label of the run that confirms a trial, or that it is compared with."""
+    return f"seed-{seed}" if trial.number else f"untuned-seed-{seed}"
 
 
 def _clean(study: Study) -> None:

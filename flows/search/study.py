@@ -6,10 +6,12 @@ the untuned student that the accuracy guard compares with.
 """
 
 import hashlib
+import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import mean
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
@@ -18,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from confidistill.confidence.verdict import SIGMA, objection
 from confidistill.errors import UserError
 from confidistill.files import json_text
-from confidistill.report.tuned import GUARD, guard_kept
+from confidistill.report.tuned import GUARD
 from flows.search.job import FOLDER, Job
 from flows.search.space import FIRST, Settings, suggest
 from flows.search.trial import Measures, Outcome, Trial
@@ -99,7 +101,7 @@ class Study:
             return
         trial.set_user_attr("measures", json_text(outcome.measures))
         if number:
-            trial.set_constraint("accuracy guard", self.loss(outcome.measures) - GUARD)
+            trial.set_constraint("accuracy guard", self.loss(outcome.measures) - self.allowance)
         sigma = outcome.measures["train"][SIGMA[self.job.protocol]]
         if sigma == sigma:
             self._study.tell(trial, sigma)
@@ -134,10 +136,30 @@ class Study:
         split = self.guard_split
         return float(self.untuned[split]["accuracy_student"] - measures[split]["accuracy_student"])
 
-    def keeps_guard(self, measures: Measures) -> bool:
-        """Whether less than a point of accuracy is lost, on the split that guards."""
+    @property
+    def allowance(self) -> float:
+        """Share of accuracy that a trial may lose: a point, and what one run of so few rows cannot tell from none.
+
+        The latter is one standard error at most, 1 / (2 sqrt(n)). A trial is one seed against one seed, so this only
+        decides what is worth confirming; the confirmation over fresh seeds allows a point.
+        """
         assert self.untuned
-        return guard_kept(self.untuned[self.guard_split], measures[self.guard_split])
+        return GUARD + 0.5 / math.sqrt(self.untuned[self.guard_split]["examples"])
+
+    def keeps_guard(self, measures: Measures) -> bool:
+        """Whether less than the allowance is lost, on the split that guards."""
+        return self.loss(measures) < self.allowance
+
+    def loss_over(self, winner: FrozenTrial, seeds: Sequence[int]) -> float:
+        """Mean share of accuracy that the winner loses at these seeds against the untuned student at the same."""
+        split = self.guard_split
+        untuned = self._study.get_trials(deepcopy=False)[0]
+        pairs = [(self.confirmation(untuned, seed), self.confirmation(winner, seed)) for seed in seeds]
+        return mean(
+            before[split]["accuracy_student"] - after[split]["accuracy_student"]
+            for before, after in pairs
+            if before and after
+        )
 
     @property
     def winner(self) -> FrozenTrial | None:
@@ -165,14 +187,14 @@ class Study:
         """The settings that a trial was run with."""
         return suggest(optuna.trial.FixedTrial(trial.params), self.job.space) if trial.number else {}
 
-    def confirmation(self, winner: FrozenTrial, seed: int) -> Measures | None:
-        """The measures of the winner's settings at another seed; None: not run yet."""
-        text = self._study.user_attrs.get(_confirmed(winner, seed))
+    def confirmation(self, trial: FrozenTrial, seed: int) -> Measures | None:
+        """The measures of a trial's settings at another seed; None: not run yet."""
+        text = self._study.user_attrs.get(_confirmed(trial, seed))
         return _splits(text) if text else None
 
-    def confirm(self, winner: FrozenTrial, seed: int, measures: Measures) -> None:
-        """Keep the measures of the winner's settings at another seed."""
-        self._study.set_user_attr(_confirmed(winner, seed), json_text(measures))
+    def confirm(self, trial: FrozenTrial, seed: int, measures: Measures) -> None:
+        """Keep the measures of a trial's settings at another seed."""
+        self._study.set_user_attr(_confirmed(trial, seed), json_text(measures))
 
 
 def measures_of(trial: FrozenTrial) -> Measures | None:
@@ -186,8 +208,8 @@ def _splits(text: str) -> Measures:
     return measures
 
 
-def _confirmed(winner: FrozenTrial, seed: int) -> str:
-    return f"trial {winner.number}, seed {seed}"
+def _confirmed(trial: FrozenTrial, seed: int) -> str:
+    return f"trial {trial.number}, seed {seed}"
 
 
 def _here() -> str:

@@ -7,7 +7,7 @@ import pytest
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
-from confidistill.distillation.selection import kept
+from confidistill.distillation.selection import guard_of, kept
 from tests.distillation.stages import history
 from tests.distillation.test_prediction import run
 
@@ -27,6 +27,14 @@ def test_the_epoch_that_is_kept(accuracies, by_metric, sigmas, by_sigma):
     rows = [{"accuracy": a, "sigma": s} for a, s in zip(accuracies, sigmas, strict=True)]
     assert kept(rows, "accuracy", None) == by_metric
     assert kept(rows, "accuracy", "sigma") == by_sigma
+
+
+def test_what_is_no_loss_on_few_rows():
+    assert guard_of(150) == pytest.approx(0.0408, abs=1e-4)  # sqrt(0.5 * 0.5 / 150)
+    assert guard_of(2500) == guard_of(10**6) == 0.01
+    rows = [{"accuracy": a, "sigma": s} for a, s in ((0.80, 0.3), (0.77, 0.1), (0.75, 0.05))]
+    assert kept(rows, "accuracy", "sigma", guard_of(150)) == 1
+    assert kept(rows, "accuracy", "sigma") == 0
 
 
 def test_sigma_of_each_epoch_is_that_of_the_weights(assets, tmp_path):
