@@ -38,7 +38,7 @@ moved:
 
 .venv/.installed: pyproject.toml constraints.txt $(MOVED) | .venv/bin/python
 	@echo "installing into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
 	@$(BIN)/python -m tasks.plots_page
 	@echo "$(CURDIR)" > $@
 

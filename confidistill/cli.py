@@ -9,7 +9,9 @@ import io
 import math
 import signal
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -22,10 +24,14 @@ from confidistill.confidence.prediction_files import read_pair
 from confidistill.confidence.predictions import Predictions, from_logits
 from confidistill.confidence.verdict import Protocol as ProtocolName
 from confidistill.confidence.verdict import check_kappa, explained
-from confidistill.errors import UserError, exits_cleanly
+from confidistill.errors import UserError, exits_cleanly, installed_by
 from confidistill.files import atomic_file, json_text
 
 PLUGINS = "confidistill.commands"
+UNUSABLE: dict[str, Any] = {
+    "help": "Of the pipeline, which is not installed here.",
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
+}
 PLOTS = (".png", ".svg")
 PLAIN = {"σ": "s", "κ": "k", "δ": "d", "≤": "<", "→": ">", "─": "-", "–": "-", "·": "."}
 SPLIT = "train"  # what the property is judged on; here, whatever file was given
@@ -40,7 +46,10 @@ Plot = Annotated[Path | None, typer.Option(help="Draw the three densities to thi
 
 
 class _Commands(TyperGroup):
-    """Commands of this module, then those of the entry-point group, imported when they are asked for."""
+    """Commands of this module, then those of the entry-point group, imported when they are asked for.
+
+    Those are the pipeline's, which is a clone of the repository and in no wheel: elsewhere they say so.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *sorted(entry.name for entry in entry_points(group=PLUGINS))]
@@ -50,9 +59,26 @@ class _Commands(TyperGroup):
             return command
         for entry in entry_points(group=PLUGINS, name=cmd_name):
             plugin = typer.Typer()
-            plugin.command(cmd_name)(entry.load())
+            try:
+                plugin.command(cmd_name)(entry.load())
+            except ModuleNotFoundError as error:
+                plugin.command(cmd_name, **UNUSABLE)(_without(error, entry))
             return typer.main.get_command(plugin)
         return None
+
+
+def _without(error: ModuleNotFoundError, entry: EntryPoint) -> Callable[[], None]:
+    """A command that cannot be imported: it is listed, and says what it lacks."""
+    package = (error.name or "").partition(".")[0]
+    if package == entry.module.partition(".")[0]:
+        lacks = "it is the pipeline's, which is a clone of the repository: run it where `make demo` has installed one"
+    else:
+        lacks = f"the package {package!r} is not installed: `pip install {installed_by(package)}`"
+
+    def command() -> None:
+        raise UserError(f"confidistill {entry.name}: {lacks}")
+
+    return command
 
 
 app = typer.Typer(
@@ -194,6 +220,8 @@ def _known(
     check_kappa(kappa)
     if plot and plot.suffix not in PLOTS:
         raise UserError(f"{plot}: a plot is a {' or '.join(PLOTS)} file")
+    if plot and not find_spec("matplotlib"):
+        raise UserError(f"{plot}: a plot needs matplotlib: `pip install {installed_by('matplotlib')}`")
     known: tuple[ProtocolName, ...] = get_args(ProtocolName)
     if protocol not in known:
         raise UserError(f"unknown protocol {protocol!r}: use {' or '.join(known)}")

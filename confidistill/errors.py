@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from importlib import metadata
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
@@ -44,7 +46,7 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
             package = (error.name or "").partition(".")[0]
             if package in _OURS:
                 _defect()
-            message = f"the package {package!r} is not installed: `pip install {package}`"
+            message = f"the package {package!r} is not installed: `pip install {installed_by(package)}`"
         except Exception:
             _defect()
         print(f"error: {message}", file=sys.stderr)
@@ -53,11 +55,24 @@ def exits_cleanly(main: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def installed_by(package: str) -> str:
+    """What pip is to install for `import package`: the extra of this distribution that brings it, else the package."""
+    name = _DISTRIBUTIONS.get(package, package)
+    try:
+        requirements = metadata.requires("confidistill") or []
+    except metadata.PackageNotFoundError:
+        return name
+    of_extra = re.compile(rf"""{re.escape(name)}\b(?![-.]).*extra == ["'](\w+)["']""", re.IGNORECASE)
+    extra = next((match[1] for requirement in requirements if (match := of_extra.match(requirement))), None)
+    return f"'confidistill[{extra}]'" if extra else name
+
+
 def _defect() -> NoReturn:
     traceback.print_exc()
     sys.exit(os.EX_SOFTWARE)
 
 
 _OURS = ("confidistill", "tasks", "flows")
+_DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "js_lib_vega_embed": "django-js-lib-vega-embed"}
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS}

@@ -158,7 +158,7 @@ def test_check_needs_numpy_and_pandas_only(folder):
 
     done = check("near.csv")
     assert done.returncode == 0, done.stderr
-    assert_one_line(check("near.parquet"), "near.parquet: Parquet needs the package pyarrow: `pip install pyarrow`")
+    assert_one_line(check("near.parquet"), "near.parquet: Parquet needs pyarrow: `pip install 'confidistill[parquet]'`")
 
 
 def test_a_defect_is_no_verdict(folder):

@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 import numpy as np
 import pandas as pd
 
-from confidistill.errors import UserError
+from confidistill.errors import UserError, installed_by
 from confidistill.json_lines import objects
 
 LONGEST_HEADER = 2**20  # characters
@@ -181,7 +181,9 @@ def _parquet_names(path: Path) -> list[str]:
     try:
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise UserError(f"{path}: Parquet needs the package pyarrow: `pip install pyarrow`, or give CSV") from None
+        raise UserError(
+            f"{path}: Parquet needs pyarrow: `pip install {installed_by('pyarrow')}`, or give CSV"
+        ) from None
     try:
         return list(parquet.read_schema(path).names)
     except (ValueError, OSError):
