@@ -7,7 +7,9 @@ from pathlib import Path
 import grimp
 
 # They say how a run is told of, and what it is made of; an edit of theirs changes no result.
-BESIDE_THE_RESULT = frozenset({"confidistill.code", "confidistill.errors", "confidistill.progress"})
+BESIDE_THE_RESULT = frozenset(
+    {"confidistill.code", "confidistill.errors", "confidistill.imports", "confidistill.progress"}
+)
 
 
 @cache

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from confidistill.files import atomic_file
+from confidistill.imports import importing
 from tasks.entry import gpu_stage
 from tasks.params import Params
 
@@ -18,16 +19,17 @@ def main(params: Params, task: str) -> None:
         with atomic_file(output) as path:
             train.assign(origin=range(len(train))).to_parquet(path, index=False)
         return
-    from confidistill.architectures import architecture_in
-    from confidistill.augmentation.augment import write_augmented
-    from confidistill.augmentation.vectors import load_vectors
-    from confidistill.text.tokens import load_tokenizer
+    with importing():
+        from confidistill.architectures import architecture_in
+        from confidistill.augmentation.augment import write_augmented
+        from confidistill.augmentation.vectors import load_vectors
+        from confidistill.text.tokens import load_tokenizer
 
-    base, masked_lm = Path("models/base"), None
-    if params.models.mlm:
-        from confidistill.augmentation.masked_lm import MaskedLM
+        if params.models.mlm:
+            from confidistill.augmentation.masked_lm import MaskedLM
 
-        masked_lm = MaskedLM(Path("models/mlm"))
+    base = Path("models/base")
+    masked_lm = MaskedLM(Path("models/mlm")) if params.models.mlm else None
     write_augmented(
         train,
         output,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table
@@ -9,7 +10,8 @@ from tasks.tables import distillation_table
 
 def distil(params: Params, task: str, student: str, output: Path, kept: Path, seed: int | None = None) -> None:
     """Write the intermediate student to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
-    from confidistill.distillation.intermediate import distill_intermediate
+    with importing():
+        from confidistill.distillation.intermediate import distill_intermediate
 
     settings = params.intermediate_of(task, student)
     distill_intermediate(

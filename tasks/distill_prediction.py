@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
 from tasks.tables import distillation_table, label_names, selection_split, teacher_table
@@ -11,7 +12,8 @@ def distil(
     params: Params, task: str, student: str, start: Path, output: Path, kept: Path, seed: int | None = None
 ) -> None:
     """Write the student that starts as the intermediate one in `start` to `output`; the rest as in stage 1."""
-    from confidistill.distillation.prediction import distill_prediction
+    with importing():
+        from confidistill.distillation.prediction import distill_prediction
 
     settings = params.prediction_of(task, student)
     distill_prediction(

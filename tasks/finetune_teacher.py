@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from confidistill.imports import importing
 from tasks.entry import checkpoints, training, training_stage
 from tasks.params import Params
 from tasks.tables import label_names, selection_split
@@ -11,7 +12,8 @@ from tasks.tables import label_names, selection_split
 
 def finetune(params: Params, task: str, output: Path, kept: Path, seed: int | None = None) -> None:
     """Write a teacher to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
-    from confidistill.distillation.finetuning import finetune_teacher
+    with importing():
+        from confidistill.distillation.finetuning import finetune_teacher
 
     data = Path("data/raw") / task
     settings = params.task(task)

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
 
@@ -24,9 +25,10 @@ def pack(params: Params, student: str) -> None:
 
 @partial(training_stage, before=pack)
 def main(params: Params, student: str) -> None:
-    from confidistill.distillation.general import distill_general, start_student
-    from confidistill.distillation.published import import_checkpoint
-    from confidistill.distillation.student import StudentShape
+    with importing():
+        from confidistill.distillation.general import distill_general, start_student
+        from confidistill.distillation.published import import_checkpoint
+        from confidistill.distillation.student import StudentShape
 
     base, output = Path("models/base"), Path("models/general") / student
     shape = params.student(student)

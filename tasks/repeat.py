@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from confidistill.imports import importing
 from tasks import distill_intermediate, distill_prediction
 from tasks.entry import checkpoints, training_stage
 from tasks.params import Params
@@ -11,7 +12,8 @@ from tasks.results import SEEDS
 
 @training_stage
 def main(params: Params, task: str, student: str, seed: str) -> None:
-    from confidistill.distillation.training import is_writer, writer_first
+    with importing():
+        from confidistill.distillation.training import is_writer, writer_first
 
     folder = checkpoints("repeat", task, student, seed)
     start, output = folder / "intermediate", Path("models/seeds") / task / student / seed

@@ -6,6 +6,7 @@ text that nobody trained on.
 
 from pathlib import Path
 
+from confidistill.imports import importing
 from tasks import finetune_teacher
 from tasks.entry import checkpoints, training_stage
 from tasks.params import Params
@@ -15,7 +16,8 @@ from tasks.results import FLOOR
 
 @training_stage
 def main(params: Params, task: str, seed: str) -> None:
-    from confidistill.distillation.training import is_writer
+    with importing():
+        from confidistill.distillation.training import is_writer
 
     output = Path("models/reseeded") / task / seed
     finetune_teacher.finetune(params, task, output, checkpoints("reseed_teacher", task, seed), int(seed))

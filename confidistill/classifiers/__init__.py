@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from confidistill.imports import importing
+
 
 class Classifier(Protocol):
     """C classes, in the order of their logits."""
@@ -32,6 +34,7 @@ def open_classifier(path: Path, *, max_length: int) -> Classifier:
     Raises:
         UserError: there is none, or it reads fewer tokens than `max_length`.
     """
-    from confidistill.classifiers.huggingface import HuggingFaceClassifier
+    with importing():
+        from confidistill.classifiers.huggingface import HuggingFaceClassifier
 
     return HuggingFaceClassifier(path, max_length=max_length)
