@@ -28,6 +28,7 @@ def distil(
         temperature=settings.temperature,
         dropout=settings.dropout,
         keep=settings.keep,
+        average=settings.average,
         metric=params.task(task).metric,
         selected_on=selection_split(task),
         training=training(settings, seed),

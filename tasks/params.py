@@ -106,6 +106,7 @@ class PredictionSettings(TrainingSettings):
     temperature: Annotated[float, Field(gt=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)] | None
     keep: Literal["metric", "sigma"]
+    average: Annotated[int, Field(ge=1)]
 
 
 class AugmentSettings(Section):

@@ -42,12 +42,14 @@ def selection(
     *,
     train: Examples | None = None,
     keep: Keep = "metric",
+    average: int = 1,
 ) -> Selection:
     """Measure an epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`; and by sigma.
 
     Where `train` is given, both sets have the teacher's logits, and `sigma` on `train` and `sigma_<split>` are
     measured, too: the RMS of delta in evaluation mode (paper, Eq. 4). `keep` says which of them decides: `sigma` only
-    among epochs whose metric is within a point, or within one standard error, of the best.
+    among epochs whose metric is within a point, or within one standard error, of the best. What is measured and kept is
+    the mean of the weights of the last `average` epochs.
     """
 
     def measure(model: nn.Module) -> Row:
@@ -59,7 +61,7 @@ def selection(
             row[f"sigma_{split}"] = _sigma(dev, logits)
         return row
 
-    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None, guard_of(len(dev)))
+    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None, guard_of(len(dev)), average)
 
 
 def _sigma(examples: Examples, logits: np.ndarray) -> float:

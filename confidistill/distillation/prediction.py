@@ -41,6 +41,7 @@ def distill_prediction(
     temperature: float = 1.0,
     dropout: float | None = None,
     keep: Keep = "metric",
+    average: int = 1,
 ) -> None:
     """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
 
@@ -54,6 +55,7 @@ def distill_prediction(
         dev: the same columns.
         dropout: the student's, in hidden states, attention and head; None: what its configuration says. The teacher
             gives its targets without dropout; a student that trains without it (0) comes nearer to them sooner.
+        average: of how many epochs the weights are averaged before an epoch is measured (`averaging`); 1: none.
 
     Raises:
         UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
@@ -101,6 +103,7 @@ def distill_prediction(
             temperature,
             dropout,
             keep,
+            average,
             *code_behind(__name__),
         ),
         selection=selection(
@@ -110,6 +113,7 @@ def distill_prediction(
             tokenizer.pad_token_id,
             train=Examples(tokenizer, _measured_rows(table, training.seed), max_length),
             keep=keep,
+            average=average,
         ),
     )
     if is_writer():

@@ -11,6 +11,7 @@ from safetensors.torch import save_model
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from confidistill.distillation.averaging import averaged
 from confidistill.files import atomic_file, atomic_folder
 
 POINT = 0.01
@@ -29,6 +30,8 @@ class Selection:
     """The measure of which less is better, where it decides among epochs that keep the guard."""
     guard: float = POINT
     """Of the metric: an epoch that is further below the best so far is not kept for its sigma."""
+    average: int = 1
+    """Of how many epochs, up to the one measured, the weights are averaged."""
 
 
 def guard_of(examples: int) -> float:
@@ -77,14 +80,15 @@ class KeepBest(TrainerCallback):
         if state.global_step % self.steps_per_epoch or not self.writes:
             return
         model = kwargs["model"]
-        model.eval()
         chosen = self.selection
-        row = {"step": state.global_step} | chosen.measure(model)
-        model.train()
-        history = [*(earlier for earlier in self.history() if earlier["step"] < state.global_step), row]
-        if kept(history, chosen.metric, chosen.sigma, chosen.guard) == len(history) - 1:
-            with atomic_folder(self.folder) as folder:
-                save_model(model, str(folder / "model.safetensors"))
+        with averaged(model, self.folder.with_name("epochs"), state.global_step, chosen.average):
+            model.eval()
+            row = {"step": state.global_step} | chosen.measure(model)
+            model.train()
+            history = [*(earlier for earlier in self.history() if earlier["step"] < state.global_step), row]
+            if kept(history, chosen.metric, chosen.sigma, chosen.guard) == len(history) - 1:
+                with atomic_folder(self.folder) as folder:
+                    save_model(model, str(folder / "model.safetensors"))
         with atomic_file(self._log) as path:
             path.write_text(json.dumps(history))
 

@@ -19,14 +19,14 @@ def assets(tmp_path_factory) -> Path:
 def stopped(assets, tmp_path, monkeypatch):
     """A function that runs a stage up to a step, checkpoint of that step included, and gives its checkpoints."""
 
-    def run(stage, step, event="on_step_begin", training=TRAINING):
+    def run(stage, step, event="on_step_begin", training=TRAINING, **options):
         def stop(self, args, state, control, **kwargs):
             if state.global_step == step:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop._Flow, event, stop)
-            stages.STAGES[stage](assets, tmp_path / "out", training=training)
+            stages.STAGES[stage](assets, tmp_path / "out", training=training, **options)
         return checkpoints(tmp_path / "out")
 
     return run

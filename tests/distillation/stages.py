@@ -127,7 +127,9 @@ def intermediate(assets: Path, output: Path, *, base: str = "base", training: Tr
     )
 
 
-def prediction(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+def prediction(
+    assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING, average: int = 1
+) -> None:
     distill_prediction(
         assets / f"{base}-student",
         pd.read_parquet(assets / "train.parquet"),
@@ -137,6 +139,7 @@ def prediction(assets: Path, output: Path, *, base: str = "base", training: Trai
         max_length=16,
         training=training,
         metric="mcc",
+        average=average,
         checkpoints=checkpoints(output),
     )
 

@@ -102,6 +102,16 @@ def test_an_evaluation_that_is_repeated_counts_once(assets, tmp_path, stopped):
     assert len(stages.history(tmp_path / "out", "dev_mcc")) == 2
 
 
+@pytest.mark.parametrize("every", [2, 4, 100])
+def test_averaged_weights_are_those_of_an_uninterrupted_run(assets, tmp_path, stopped, every):
+    """Of four epochs the last three; taken up an epoch back, or from the beginning."""
+    training = replace(TRAINING, checkpoint_steps=every, epochs=4)
+    stopped("prediction", 20, training=training, average=3)
+    stages.prediction(assets, tmp_path / "out", training=training, average=3)
+    stages.prediction(assets, tmp_path / "whole", training=training, average=3)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_a_checkpoint_written_in_part_is_passed_over(assets, tmp_path, stopped, steps_run):
     folder = stopped("intermediate", 6)
     assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
