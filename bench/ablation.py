@@ -1,0 +1,153 @@
+"""What each means of stage 2 gives a student, alone and together, over seeds.
+
+python -m bench.ablation TASK STUDENT [--seeds 1,2,3] [--epochs 8] [--only NAME,NAME]
+
+In a clone that has run the pair (`dvc repro evaluate@TASK-STUDENT`), from its intermediate student: stage 1 is the same
+for all. Transfer text is learnt in the rows that say so, and only in a clone that has some (`tasks.TASK.transfer`).
+Writes results/ablation/TASK-STUDENT.csv, a row a training, and .md, means over the seeds; what is there is not run
+again. Sigma by `definition`; no setting is picked by any of it.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from confidistill.classifiers import open_classifier
+from confidistill.confidence.measures import measure
+from confidistill.confidence.predictions import from_logits
+from confidistill.distillation.prediction import distill_prediction
+from confidistill.errors import exits_cleanly
+from confidistill.files import atomic_file
+from tasks.entry import terms, training
+from tasks.params import Params, PredictionTerm, load
+from tasks.tables import distillation_table, label_names, logits, selection_split, splits, teacher_table
+
+Means = Mapping[str, Any]
+FOLDER = Path("results/ablation")
+MEASURES = ("sigma", "agreement", "accuracy_student")
+
+
+def loss(*names: str) -> Means:
+    return {"loss": [PredictionTerm(name=name, weight=1.0) for name in names]}
+
+
+def means(epochs: int, some_transfer: bool) -> dict[str, Means]:
+    """What is compared, by name; `transfer` is no setting of stage 2 but of what it learns from."""
+    patient: Means = {"epochs": epochs}
+    still: Means = patient | {"dropout": 0.0}
+    near: Means = still | {"keep": "sigma"}
+    steady: Means = near | {"schedule": "constant", "warmup_ratio": 0.0}
+    averaged: Means = steady | {"average": 4}
+    rows: dict[str, Means] = {
+        "as params.yaml has it": {},
+        f"patience: {epochs} epochs": patient,
+        "patience, no dropout": still,
+        "patience, least sigma": patient | {"keep": "sigma"},
+        "patience, no dropout, least sigma": near,
+        "... and loss kl + sigma": near | loss("kl", "sigma"),
+        "... and loss js": near | loss("js"),
+        "... and loss logit_mse": near | loss("logit_mse"),
+        "... and a constant rate": steady,
+        "... and a constant rate, 4 epochs averaged": averaged,
+    }
+    if some_transfer:
+        rows["... and transfer text"] = near | {"transfer": True}
+        rows["... and all three"] = averaged | {"transfer": True}
+    return rows
+
+
+def train(params: Params, task: str, student: str, changes: Means, seed: int, folder: Path) -> dict[str, Any]:
+    """Stage 2 with `changes` to the pair's settings: the measures on each split, and seconds."""
+    changed = dict(changes)
+    table = distillation_table(task)
+    if not changed.pop("transfer", False):
+        table = table[table["label"] >= 0]
+    settings = params.prediction_of(task, student).model_copy(update=changed)
+    names, length, held_out = label_names(task), params.task(task).max_length, selection_split(task)
+    started = time.perf_counter()
+    distill_prediction(
+        Path("models/intermediate", task, student),
+        table.reset_index(drop=True),
+        teacher_table(task, held_out),
+        folder / "student",
+        label_names=names,
+        max_length=length,
+        training=training(settings, seed),
+        metric=params.task(task).metric,
+        selected_on=held_out,
+        checkpoints=folder / "checkpoints",
+        terms=terms(settings.loss),
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        dropout=settings.dropout,
+        keep=settings.keep,
+        average=settings.average,
+    )
+    row: dict[str, Any] = {"seconds": round(time.perf_counter() - started, 1)}
+    classifier = open_classifier(folder / "student", max_length=length)
+    for split in splits(task):
+        rows = teacher_table(task, split)
+        labels = rows["label"].to_numpy()
+        pair = [from_logits(each, labels) for each in (logits(rows), classifier.logits(rows))]
+        measured = measure(*pair, resamples=10)
+        row |= {f"{name}_{split}": measured[name] for name in MEASURES}
+    return row
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """Mean and deviation over the seeds, a line a means, as Markdown."""
+    shown = [name for name in rows if name not in ("means", "seed") and not name.startswith("agreement_train")]
+    lines = [f"| | {' | '.join(name.replace('accuracy_student', 'accuracy') for name in shown)} |"]
+    lines.append(f"| :-- |{' --: |' * len(shown)}")
+    for name, group in rows.groupby("means", sort=False):
+        cells = []
+        for column in shown:
+            mean, deviation = group[column].mean(), group[column].std()
+            if column == "seconds":
+                cells.append(f"{mean:.0f}")
+            elif column.startswith("sigma"):
+                cells.append(f"{mean:.4f} ± {deviation:.4f}")
+            else:
+                cells.append(f"{100 * mean:.1f} ± {100 * deviation:.1f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+@exits_cleanly
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task")
+    parser.add_argument("student")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--only", default=None)
+    asked = parser.parse_args()
+    params = load()
+    task, student = asked.task, asked.student
+    file = FOLDER / f"{task}-{student}.csv"
+    rows = pd.read_csv(file).to_dict("records") if file.exists() else []
+    compared = means(asked.epochs, params.task(task).transfer is not None)
+    only = asked.only.split(",") if asked.only else list(compared)
+    for seed in map(int, asked.seeds.split(",")):
+        for name in only:
+            if any((row["means"], row["seed"]) == (name, seed) for row in rows):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                row = train(params, task, student, compared[name], seed, Path(folder))
+            rows.append({"means": name, "seed": seed} | row)
+            print(rows[-1], flush=True)
+            with atomic_file(file) as path:
+                pd.DataFrame(rows).to_csv(path, index=False)
+    text = summary(pd.DataFrame(rows))
+    with atomic_file(file.with_suffix(".md")) as path:
+        path.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
