@@ -1,7 +1,7 @@
 """`make bench`: every measurement that a clone can make by itself, in turn; each is a module with options of its own.
 
-`python -m bench.NAME -h` tells them. `bench.augment` and `bench.ablation` are not among them: they need tables and models
-of a run.
+`python -m bench.NAME -h` tells them. `bench.augment` and `bench.ablation` are not among them: they need tables and
+models of a run.
 """
 
 import subprocess
