@@ -122,8 +122,8 @@ def check(
 
 @app.command()
 def compare(
-    teacher: Annotated[Path, typer.Option(help="Folder of a Hugging Face sequence classifier.")],
-    student: Annotated[Path, typer.Option(help="Folder of another, with the same classes.")],
+    teacher: Annotated[Path, typer.Option(help="A Hugging Face sequence classifier's folder, or an ONNX file.")],
+    student: Annotated[Path, typer.Option(help="Another, with the same classes.")],
     data: Annotated[Path, typer.Option(help="Your table: CSV, TSV, JSON lines or Parquet.")],
     text: Annotated[str, typer.Option(help="Its text column.")],
     label: Annotated[str, typer.Option(help="Its label column: class names or ids.")],
@@ -137,14 +137,13 @@ def compare(
 ) -> None:
     """Judge two models on your own table. Exit codes as of `check`.
 
-    Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them.
+    Classes are matched by their names, which id2label in config.json gives, in whatever order a model has them. Each
+    model has a tokenizer of its own. An ONNX file has config.json and tokenizer.json beside it; it needs no torch.
     """
     judged_by = _known(protocol, kappa, plot, certify=certify)
     from confidistill.classifiers import open_classifier
-    from confidistill.progress import quieten_transformers
     from confidistill.text.table import encode_labels, read_table
 
-    quieten_transformers()
     models = [open_classifier(folder, max_length=max_length) for folder in (teacher, student)]
     names, others = (model.class_names for model in models)
     if sorted(names) != sorted(others):

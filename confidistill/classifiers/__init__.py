@@ -6,7 +6,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from confidistill.errors import UserError
 from confidistill.imports import importing
+
+ONNX = ".onnx"
 
 
 class Classifier(Protocol):
@@ -29,12 +32,32 @@ class Classifier(Protocol):
 
 
 def open_classifier(path: Path, *, max_length: int) -> Classifier:
-    """The classifier at `path`: today, the folder of a Hugging Face sequence classifier.
+    """The classifier at `path`: the folder of a Hugging Face sequence classifier, or an ONNX file or its folder.
 
     Raises:
         UserError: there is none, or it reads fewer tokens than `max_length`.
     """
+    if graph := onnx_path(path):
+        from confidistill.classifiers.onnx_file import OnnxClassifier
+
+        return OnnxClassifier(graph, max_length=max_length)
     with importing():
         from confidistill.classifiers.huggingface import HuggingFaceClassifier
 
     return HuggingFaceClassifier(path, max_length=max_length)
+
+
+def onnx_path(path: Path) -> Path | None:
+    """The ONNX file that `path` is, or that is alone in the folder `path`; None: the folder has safetensors, or none.
+
+    Raises:
+        UserError: the folder has several.
+    """
+    if path.suffix == ONNX:
+        return path
+    if not path.is_dir() or any(path.glob("*.safetensors*")):
+        return None
+    found = sorted(path.glob(f"*{ONNX}"))
+    if len(found) > 1:
+        raise UserError(f"{path}: several models, {', '.join(file.name for file in found)}: name one of the files")
+    return found[0] if found else None

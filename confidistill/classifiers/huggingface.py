@@ -49,7 +49,7 @@ class HuggingFaceClassifier:
         columns = [name for name in ("text", "text_pair") if name in table]
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.config.pad_token_id
         return logits_of(
-            self._model,
+            self.model,
             Examples(tokenizer, table[columns], self.max_length),
             pad_token_id=padding or 0,
             batch_size=1 if padding is None else self.batch_size,  # nothing to pad a shorter text with
@@ -57,7 +57,8 @@ class HuggingFaceClassifier:
         )
 
     @cached_property
-    def _model(self) -> PreTrainedModel:
+    def model(self) -> PreTrainedModel:
+        """In evaluation mode once it has been asked for logits; read once, on the GPU where there is one."""
         try:
             model, loaded = AutoModelForSequenceClassification.from_pretrained(
                 self.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True

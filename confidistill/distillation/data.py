@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
-from confidistill.distillation.validation import check_text
+from confidistill.text.rows import check_text
 
 Example = dict[str, Any]
 Batch = dict[str, torch.Tensor]

@@ -1,0 +1,17 @@
+"""What must hold of a table of texts before a model reads it."""
+
+import pandas as pd
+
+from confidistill.errors import UserError
+
+
+def check_text(table: pd.DataFrame) -> None:
+    """Raise a UserError unless the table has rows and every row has its text (and second text, of pairs)."""
+    if "text" not in table:
+        raise UserError(f"the table has no column 'text': it has {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise UserError("the table has no row: give it at least one")
+    for name in ("text", "text_pair"):
+        if name in table and table[name].isna().any():
+            row = int(table[name].isna().to_numpy().argmax())
+            raise UserError(f"row {row}, column {name!r}: no text: fill it in or drop the row")
