@@ -5,19 +5,23 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from confidistill.architectures import architecture_named
-from confidistill.distillation.compatibility import check_heads
+from confidistill.architectures.architecture import no_words
+from confidistill.distillation.compatibility import check_heads, check_width
 from confidistill.distillation.layers import layer_map
 from confidistill.errors import UserError
 from tasks.params import Params
 
 FETCHED = Path("models/base")
+SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
 
 
 @dataclass(frozen=True)
 class Base:
-    """What config.json says of a BERT; `name` is what errors call it."""
+    """What config.json says of a model; `name` is what errors call it."""
 
     name: str
     layers: int
@@ -26,6 +30,7 @@ class Base:
     attention_heads: int
     max_positions: int
     vocabulary: int
+    model_type: str = "bert"
 
 
 def read_base(folder: Path, files: Collection[str] | None = None) -> Base:
@@ -44,21 +49,23 @@ def read_base(folder: Path, files: Collection[str] | None = None) -> Base:
             f"{path}: no such file: a model is a folder with config.json, model.safetensors, tokenizer.json"
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        architecture_named(config["model_type"])
+        config: Any = SimpleNamespace(**json.loads(path.read_text(encoding="utf-8")))
+        architecture = architecture_named(config.model_type)
+        layers, hidden_size, intermediate_size, heads = (int(architecture.size(config, name)) for name in SIZES)
         base = Base(
             str(folder),
-            config["num_hidden_layers"],
-            config["hidden_size"],
-            config["intermediate_size"],
-            config["num_attention_heads"],
-            config["max_position_embeddings"],
-            config["vocab_size"],
+            layers,
+            hidden_size,
+            intermediate_size,
+            heads,
+            max_positions=architecture.longest(config),
+            vocabulary=config.vocab_size,
+            model_type=config.model_type,
         )
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except KeyError as error:
-        raise UserError(f"{path}: no key {error}: it is not the config.json of a BERT") from None
+    except AttributeError as error:
+        raise UserError(f"{path}: no key {error.name!r}: it is not the whole config.json of a model") from None
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not the config.json of a model: {error}") from None
     if not names & {"model.safetensors", "model.safetensors.index.json"}:
@@ -75,11 +82,19 @@ def check_fit(params: Params, base: Base) -> None:
     for name, student in params.students.items():
         with at_key(f"students.{name}"):
             check_heads(base.attention_heads, student.attention_heads)
+            check_width(architecture_named(base.model_type), base.hidden_size, student.hidden_size)
             layer_map(student.layer_map, base.layers, student.layers)
             if student.initialisation == "teacher" and student.hidden_size > base.hidden_size:
                 raise UserError(
                     f"hidden_size {student.hidden_size} exceeds the {base.hidden_size} of {base.name}: "
                     "lower it, or use initialisation random"
+                )
+    if architecture_named(base.model_type).words is no_words:
+        for name, settings in params.augment.items():
+            if settings:
+                raise UserError(
+                    f"augment.{name}: texts are varied word by word of WordPiece, which a {base.model_type!r} lacks: "
+                    "set it to null, or start from another model"
                 )
     lengths = {f"tasks.{name}.max_length": task.max_length for name, task in params.tasks.items()}
     lengths |= {f"general.max_length of {name}": params.general_of(name).max_length for name in params.students}

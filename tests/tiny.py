@@ -34,15 +34,14 @@ def write_table(path: Path, rows: int, seed: int) -> None:
     path.write_text("body,stars\n" + "".join(f"{text},{['bad', 'good'][label]}\n" for text, label in chosen))
 
 
-def write_model(folder: Path, *, layers: int = 4, hidden: int = 24, heads: int = 2, masked_lm: bool = False) -> None:
-    """A random BERT with a small vocabulary: whole words for most, letters for the rest."""
-    import torch
+def write_tokenizer(folder: Path) -> int:
+    """A WordPiece tokenizer with few entries, whose number it returns: whole words for most, letters for the rest."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     # "superb" and "tedious" are words of several pieces, as rare words are in a real vocabulary.
@@ -59,9 +58,18 @@ def write_model(folder: Path, *, layers: int = 4, hidden: int = 24, heads: int =
     )
     names = {f"{name.strip('[]').lower()}_token": name for name in special}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
+    return len(vocabulary)
+
+
+def write_model(folder: Path, *, layers: int = 4, hidden: int = 24, heads: int = 2, masked_lm: bool = False) -> None:
+    """A random BERT with that tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM, BertModel
+
+    vocabulary = write_tokenizer(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=vocabulary,
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,

@@ -1,4 +1,4 @@
-"""The families of encoders that can be distilled: one file a family, and the one table of them all.
+"""The families of encoders that can be distilled: what is said of each, and the one table of them all.
 
 A student is of its teacher's family.
 """
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confidistill.architectures.architecture import Architecture
-from confidistill.architectures.bert import BERT
+from confidistill.architectures.families import FAMILIES
 from confidistill.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-ARCHITECTURES = {architecture.model_type: architecture for architecture in (BERT,)}
+ARCHITECTURES = {architecture.model_type: architecture for architecture in FAMILIES}
 
 
 def architecture_named(model_type: str) -> Architecture:
@@ -25,8 +25,7 @@ def architecture_named(model_type: str) -> Architecture:
         UserError: it is none of those supported, which the message names.
     """
     if model_type not in ARCHITECTURES:
-        supported = " or ".join(map(repr, ARCHITECTURES))
-        raise UserError(f"a {model_type!r} model is not supported: only model_type {supported} is")
+        raise UserError(f"a {model_type!r} model is not supported: supported are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[model_type]
 
 

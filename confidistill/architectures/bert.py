@@ -24,12 +24,12 @@ def pieces(tokenizer: PreTrainedTokenizerBase, word: str) -> list[int]:
 
 BERT = Architecture(
     model_type="bert",
-    embeddings="embeddings",
-    embedding_tables=("word_embeddings", "position_embeddings", "token_type_embeddings"),
+    embeddings=("embeddings",),
+    tables=("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"),
     layers="encoder.layer",
-    pooler="pooler",
+    unused=("pooler",),
+    longest=lambda config: int(config.max_position_embeddings),
     masked_lm_head="cls",
-    longest=lambda config: config.max_position_embeddings,
     words=words,
     pieces=pieces,
     continues=lambda token: token.startswith("##"),

@@ -28,6 +28,10 @@ class MaskedLM:
         """Load a Hugging Face folder (safetensors); UserError where it is no whole masked LM of a known family."""
         folder = Path(folder)
         self.architecture = architecture_in(folder)
+        if not self.architecture.masked_lm_head:
+            raise UserError(
+                f"{folder}: a {self.architecture.model_type!r} cannot vary text: models.mlm must be a 'bert'"
+            )
         if not list(folder.glob("*.safetensors")):
             raise UserError(f"{folder}: no weights in safetensors format")
         quieten_transformers()

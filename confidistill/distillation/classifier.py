@@ -80,7 +80,8 @@ def save_classifier(
     """Write a plain Hugging Face folder: safetensors, config, tokenizer, model card; and the training history."""
     labels = ", ".join(map(str, (model.config.id2label or {}).values()))
     with atomic_folder(output) as folder:
-        model.set_attn_implementation("sdpa")
+        if model._can_set_attn_implementation():
+            model.set_attn_implementation("sdpa")
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         (folder / "history.json").write_text(json.dumps(history, indent=1) + "\n")

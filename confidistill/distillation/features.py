@@ -15,6 +15,7 @@ from confidistill.distillation.scores import capture_scores, forward
 from confidistill.distillation.student import Student
 from confidistill.distillation.terms import ALL_FEATURES, FEATURES, Term, check_terms
 from confidistill.distillation.trainer import Loss
+from confidistill.errors import UserError
 
 
 def feature_loss(
@@ -29,15 +30,28 @@ def feature_loss(
     `terms` are those of `terms.FEATURES` that count, and how much; TinyBERT: all, weights 1.
 
     Prepares both models: scores are captured, the teacher is put in evaluation mode and asked for no gradients, the
-    student's pooler, which no feature depends on, is frozen.
+    student's parts that no feature depends on, such as a pooler, are frozen. Of families without scores the attention
+    term is left out, which is said; of layers that attend to a window, scores count within it.
+
+    Raises:
+        UserError: no term is left.
     """
     check_terms(terms, FEATURES)
     weights = {term.name: term.weight for term in terms}
+    architecture = architecture_of(student.encoder.config)
+    if not architecture.scores and weights.pop("attention", 0.0):
+        if not weights:
+            raise UserError(f"loss: {architecture.model_type} gives no attention scores: name hidden or embedding, too")
+        print(f"{architecture.model_type} gives no attention scores: hidden states alone are matched")
     for model in (teacher, student.encoder):
         capture_scores(model)
     teacher.eval().requires_grad_(False)
-    if pooler := part(student.encoder, architecture_of(student.encoder.config).pooler):
-        pooler.requires_grad_(False)
+    for unused in filter(None, (part(student.encoder, path) for path in architecture.unused)):
+        unused.requires_grad_(False)
+    windows = [
+        _narrower(architecture.window(student.encoder.config, i), architecture.window(teacher.config, j))
+        for i, j in enumerate(layers.attention)
+    ]
     names = model_inputs(teacher)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -49,7 +63,7 @@ def feature_loss(
             target = forward(teacher, **inputs)
         hidden_states, scores = model(**inputs)
         total = sum(
-            weights["attention"] * attention_loss(scores[i], target.scores[j], mask, padding)
+            weights["attention"] * attention_loss(scores[i], target.scores[j], mask, padding, windows[i])
             for i, j in enumerate(layers.attention)
             if "attention" in weights
         ) + sum(
@@ -61,3 +75,8 @@ def feature_loss(
         return total
 
     return loss
+
+
+def _narrower(one: int | None, other: int | None) -> int | None:
+    """The smaller of two windows; None is no window."""
+    return min((window for window in (one, other) if window is not None), default=None)

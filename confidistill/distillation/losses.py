@@ -19,11 +19,14 @@ from torch.nn import functional
 Padding = Literal["ignore", "reference"]
 
 
-def attention_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, padding: Padding = "ignore") -> Tensor:
+def attention_loss(
+    student: Tensor, teacher: Tensor, attention_mask: Tensor, padding: Padding = "ignore", window: int | None = None
+) -> Tensor:
     """MSE of one layer's attention scores before softmax (TinyBERT, Eq. 7).
 
     Args:
         student, teacher: (B, h, T, T), unmasked.
+        window: scores of tokens farther from each other than this are as those of padding; None: all count.
 
     Raises:
         ValueError: the shapes differ.
@@ -31,14 +34,22 @@ def attention_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, pad
     _same_shape(student, teacher)
     real = attention_mask.to(student.dtype)  # (B, T)
     if padding == "reference":
-        keys = real[:, None, None, :]  # (B, 1, 1, T)
+        keys = real[:, None, None, :] * _near(real.shape[1], window, real)  # (B, 1, 1, T), with a window (B, 1, T, T)
         return functional.mse_loss(
             torch.where((student <= -1e2) | (keys == 0), 0.0, student),
             torch.where((teacher <= -1e2) | (keys == 0), 0.0, teacher),
         )
-    pairs = real[:, None, :, None] * real[:, None, None, :]  # (B, 1, T, T)
+    pairs = real[:, None, :, None] * real[:, None, None, :] * _near(real.shape[1], window, real)  # (B, 1, T, T)
     squared = ((student - teacher).square() * pairs).sum((1, 2, 3))  # (B,)
     return (squared / (pairs.sum((1, 2, 3)) * student.shape[1])).mean()
+
+
+def _near(tokens: int, window: int | None, like: Tensor) -> Tensor | int:
+    """1 where two tokens are within `window` of each other, (T, T); 1 without one."""
+    if window is None:
+        return 1
+    places = torch.arange(tokens, device=like.device)
+    return ((places[:, None] - places).abs() <= window).to(like.dtype)
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, padding: Padding = "ignore") -> Tensor:

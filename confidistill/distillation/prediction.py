@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
-from transformers import set_seed
+from transformers import AutoConfig, set_seed
 
-from confidistill.architectures.architecture import model_inputs
+from confidistill.architectures.architecture import dropouts, model_inputs
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, new_classifier, save_classifier, selection
@@ -21,7 +21,6 @@ from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
 
 MEASURED = 5000  # rows of the training set on which sigma is measured after each epoch
-DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
 
 def distill_prediction(
@@ -45,8 +44,9 @@ def distill_prediction(
 ) -> None:
     """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
 
-    The head is Hugging Face BERT's: dropout and one linear layer on the pooled output. After each epoch `metric` is
-    measured on `dev`, and sigma on `dev` and on the training set; `keep` says by which of them an epoch is kept.
+    The head is the family's own in transformers; BERT's: dropout and one linear layer on the pooled output. After each
+    epoch `metric` is measured on `dev`, and sigma on `dev` and on the training set; `keep` says by which of them an
+    epoch is kept.
 
     Args:
         table: text, text_pair (pair tasks), label, and the teacher's logits in evaluation mode, logit0 ... logitC-1;
@@ -66,7 +66,7 @@ def distill_prediction(
     check_targets(dev, selected_on, len(label_names), logits=True)
     tokenizer = load_tokenizer(student)
     set_seed(training.seed)
-    changes = {} if dropout is None else dict.fromkeys(DROPOUTS, dropout)
+    changes = {} if dropout is None else dict.fromkeys(dropouts(AutoConfig.from_pretrained(student)), dropout)
     model = new_classifier(student, label_names, **changes)
 
     names = model_inputs(model)

@@ -16,7 +16,7 @@ class Features(NamedTuple):
 
     logits: Tensor | None  # (B, C)
     hidden_states: tuple[Tensor, ...]  # L + 1 of (B, T, H); 0 is the embedding output
-    scores: tuple[Tensor, ...]  # L of (B, h, T, T): QK^T / sqrt(H/h), before the mask and before softmax
+    scores: tuple[Tensor, ...]  # L of (B, h, T, T): QK^T / sqrt(H/h), before mask and softmax; none of some families
 
 
 def attention_with_scores(
@@ -29,7 +29,12 @@ def attention_with_scores(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Eager attention whose second value is the scores, not the probabilities. query, key, value: (B, h, T, H/h)."""
+    """Eager attention whose second value is the scores, not the probabilities. query: (B, h, T, H/h).
+
+    key and value: the same, or of fewer heads, each for a group of the query's (grouped-query attention).
+    """
+    if groups := query.shape[1] // key.shape[1] - 1:
+        key, value = (heads.repeat_interleave(groups + 1, dim=1) for heads in (key, value))
     scores = query @ key.transpose(2, 3) * scaling  # (B, h, T, T)
     masked = scores if attention_mask is None else scores + attention_mask
     probabilities = nn.functional.dropout(masked.softmax(-1), p=dropout, training=module.training)
@@ -42,16 +47,17 @@ AttentionMaskInterface.register(NAME, eager_mask)
 
 
 def capture_scores(model: PreTrainedModel) -> None:
-    """Make `model` compute attention through `attention_with_scores`.
+    """Make `model` compute attention through `attention_with_scores`, if its family lets it.
 
     Raises:
         UserError: the model's family is not supported.
     """
-    architecture_of(model.config)
-    model.set_attn_implementation(NAME)
+    if architecture_of(model.config).scores:
+        model.set_attn_implementation(NAME)
 
 
 def forward(model: PreTrainedModel, **inputs: Tensor) -> Features:
     """Run a model prepared by `capture_scores`. inputs: those that the family takes, (B, T) each."""
-    output = model(**inputs, output_hidden_states=True, output_attentions=True)
-    return Features(getattr(output, "logits", None), output.hidden_states, output.attentions)
+    scores = architecture_of(model.config).scores
+    output = model(**inputs, output_hidden_states=True, output_attentions=scores)
+    return Features(getattr(output, "logits", None), output.hidden_states, output.attentions if scores else ())

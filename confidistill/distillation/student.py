@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from confidistill.architectures import architecture_of
-from confidistill.architectures.architecture import part, reshaped
-from confidistill.distillation.compatibility import check_heads
+from confidistill.architectures.architecture import Architecture, part, reshaped
+from confidistill.distillation.compatibility import check_heads, check_width
 from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.scores import forward
 from confidistill.errors import UserError
@@ -62,49 +62,77 @@ def build_student(
             wider than the teacher and asked to start from it.
     """
     set_seed(seed)
-    student = new_student(teacher.config, shape)
+    student = new_student(teacher.config, shape, layer_map.attention)
     if initialisation == "teacher":
         with torch.no_grad():
             _start_from_teacher(student, teacher, layer_map)
     return student
 
 
-def new_student(teacher: PretrainedConfig, shape: StudentShape) -> Student:
+def new_student(teacher: PretrainedConfig, shape: StudentShape, imitated: Sequence[int] | None = None) -> Student:
     """A student of `shape`, at random, for a teacher of that configuration; of the teacher's family.
+
+    Args:
+        imitated: the teacher's layers whose windows the student's have; None: the first ones.
 
     Raises:
         UserError: the family is not supported, or the numbers of heads differ.
     """
-    architecture_of(teacher)
+    architecture = architecture_of(teacher)
     check_heads(teacher.num_attention_heads, shape.attention_heads)
-    return Student(AutoModel.from_config(reshaped(teacher, **asdict(shape))), teacher.hidden_size)
+    check_width(architecture, teacher.hidden_size, shape.hidden_size)
+    config = reshaped(architecture, teacher, **asdict(shape), imitated=imitated)
+    return Student(AutoModel.from_config(config), teacher.hidden_size)
 
 
 def _start_from_teacher(student: Student, teacher: PreTrainedModel, layer_map: LayerMap) -> None:
     own, width = student.encoder, teacher.config.hidden_size
     architecture = architecture_of(teacher.config)
-    own_embeddings, embeddings = part(own, architecture.embeddings), part(teacher, architecture.embeddings)
     if own.config.hidden_size > width:
         raise UserError(
             f"hidden_size {own.config.hidden_size} exceeds the teacher's {width}: use initialisation random"
         )
     if own.config.hidden_size == width:
-        own_embeddings.load_state_dict(embeddings.state_dict())
-        if own.config.intermediate_size == teacher.config.intermediate_size:
-            layers = part(teacher, architecture.layers)
-            for layer, source in zip(part(own, architecture.layers), layer_map.attention, strict=True):
-                layer.load_state_dict(layers[source].state_dict())
-            pooler, own_pooler = part(teacher, architecture.pooler), part(own, architecture.pooler)
-            if pooler is not None and own_pooler is not None:
-                own_pooler.load_state_dict(pooler.state_dict())
+        state = teacher.state_dict()
+        if architecture.size(own.config, "intermediate_size") == architecture.size(teacher.config, "intermediate_size"):
+            taken = {key: architecture.own_key(key, layer_map.attention) for key in own.state_dict()}
+        else:
+            inside = tuple(f"{path}." for path in architecture.embeddings)
+            taken = {key: key for key in own.state_dict() if key.startswith(inside)}
+        # A student's layer may have a norm that the teacher's lacks: ModernBERT's first layer has one less.
+        own.load_state_dict({key: state[other] for key, other in taken.items() if other in state}, strict=False)
         basis = torch.eye(width)
     else:
-        tables = {name: getattr(embeddings, name).weight for name in architecture.embedding_tables}
-        basis = principal_components(tables[architecture.embedding_tables[0]], own.config.hidden_size)  # (H_T, H_S)
-        for name, weight in tables.items():
-            getattr(own_embeddings, name).weight.copy_(weight @ basis)
+        basis = _start_narrower(own, teacher, architecture)
     student.projection.weight.copy_(basis)  # (H_T, H_S)
     student.projection.bias.zero_()
+
+
+def _start_narrower(own: PreTrainedModel, teacher: PreTrainedModel, architecture: Architecture) -> Tensor:
+    """Give `own` the teacher's embeddings on their principal components, and return these, (H_T, H_S)."""
+    tables = {path: table.weight for path in architecture.tables if (table := part(teacher, path)) is not None}
+    vocabulary = tables[architecture.tables[0]]
+    projection = part(teacher, architecture.projection) if architecture.projection else None
+    turned = vocabulary if projection is None else vocabulary @ projection.weight.T  # (N, H_T)
+    basis = principal_components(turned, own.config.hidden_size)
+    onto = basis if projection is None else projection.weight.T @ basis  # (E, H_S)
+    own_projection = part(own, architecture.projection) if architecture.projection else None
+    if own_projection is None:
+        for path, weight in tables.items():
+            part(own, path).weight.copy_(weight @ onto)
+        return basis
+    own_projection.weight.copy_(onto.T)
+    if projection is not None and projection.bias is not None:
+        own_projection.bias.copy_(projection.bias @ basis)
+    state, inside = teacher.state_dict(), tuple(f"{path}." for path in architecture.embeddings)
+    kept = {
+        key: state[key]
+        for key, tensor in own.state_dict().items()
+        if key.startswith(inside) and not key.startswith(f"{architecture.projection}.")
+        if tensor.shape == state[key].shape
+    }
+    own.load_state_dict(kept, strict=False)
+    return basis
 
 
 def principal_components(rows: Tensor, components: int) -> Tensor:
@@ -125,7 +153,8 @@ def write_student(
     history: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write a Hugging Face folder of the encoder with the tokenizer, the projection and the training history."""
-    student.encoder.set_attn_implementation("sdpa")
+    if architecture_of(student.encoder.config).scores:
+        student.encoder.set_attn_implementation("sdpa")
     with atomic_folder(output) as folder:
         student.encoder.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

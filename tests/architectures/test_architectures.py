@@ -9,77 +9,103 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModel,
-    BertConfig,
     BertForMaskedLM,
     DistilBertConfig,
-    DistilBertModel,
     GPT2Config,
-    RobertaConfig,
     T5Config,
 )
 
 from confidistill.architectures import ARCHITECTURES, architecture_in, architecture_of, longest_input
-from confidistill.architectures.architecture import model_inputs, part, reshaped
+from confidistill.architectures.architecture import dropouts, model_inputs, part, reshaped
 from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
-from tests import tiny
+from tests import families, tiny
 from tests.distillation.stages import TRAINING
 
-SIZES = {"vocab_size": 90, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-CONFIGS = {"bert": BertConfig(**SIZES, max_position_embeddings=20)}
+POSITIONS = ("bert", "roberta", "camembert", "distilbert", "albert", "mobilebert", "esm", "mpnet")  # learned ones
 
 
 @pytest.fixture(params=ARCHITECTURES)
 def model(request):
     torch.manual_seed(0)
-    return AutoModel.from_config(CONFIGS[request.param]).eval()
+    return AutoModel.from_config(families.config(request.param, layers=4)).eval()
 
 
 def states(model, ids):
-    return model(ids, output_hidden_states=True).hidden_states
+    return model(ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states
 
 
+@torch.no_grad()
 def test_hidden_states_come_from_the_embeddings_and_layers_that_are_named(model):
-    """Zeroed embeddings change the first state, a layer's weights the state after it and none before."""
-    architecture, ids = architecture_of(model.config), torch.arange(6)[None]
-    with torch.no_grad():
-        before = states(model, ids)
-        assert len(part(model, architecture.layers)) == len(before) - 1 == 3
-        for parameter in part(model, architecture.layers)[1].parameters():
-            parameter.mul_(2)
+    """Other embeddings change the first state, a layer's weights the state after it and none before."""
+    architecture, ids = architecture_of(model.config), torch.arange(5, 11)[None]
+    before = states(model, ids)
+    assert len(before) == 5
+    if architecture.layers:
+        layers = part(model, architecture.layers)
+        assert len(layers) == 4
+        for parameter in layers[1].parameters():
+            parameter.normal_()
         after = states(model, ids)
-        assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [True, True, False, False]
-        for parameter in part(model, architecture.pooler).parameters():
-            parameter.mul_(2)
-        assert all(torch.equal(*pair) for pair in zip(after, states(model, ids), strict=True))
-        for name in architecture.embedding_tables:
-            table = getattr(part(model, architecture.embeddings), name).weight
-            assert table.shape[1] == model.config.hidden_size
-            table.mul_(2)
-            changed = states(model, ids)
-            assert not torch.equal(after[0], changed[0]), name
-            after = changed
-    assert len(getattr(part(model, architecture.embeddings), architecture.embedding_tables[0]).weight) == 90
+        assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [True, True, False, False, False]
+        before = after
+    for unused in filter(None, (part(model, path) for path in architecture.unused)):
+        for parameter in unused.parameters():
+            parameter.normal_()
+        assert all(torch.equal(*pair) for pair in zip(before, states(model, ids), strict=True))
+    tables = [table for path in architecture.tables if (table := part(model, path)) is not None]
+    assert len(tables[0].weight) == 90
+    projection = part(model, architecture.projection) if architecture.projection else None
+    for table in tables:
+        assert table.weight.shape[1] == (projection.weight.shape[1] if projection else 16)
+        table.weight.normal_()
+        after = states(model, ids)
+        assert not torch.equal(before[0], after[0])
+        before = after
+    for path in architecture.embeddings:
+        for parameter in part(model, path).parameters():
+            parameter.normal_()
+        after = states(model, ids)
+        assert not torch.equal(before[0], after[0])
+        before = after
 
 
 def test_the_longest_input_is_read_and_no_longer_one(model):
+    """Where positions are learned; rotary ones go on, and a model's limit is what it was trained for."""
     longest = longest_input(model.config)
-    model(torch.zeros(1, longest, dtype=torch.long))
-    with pytest.raises((IndexError, RuntimeError)):
-        model(torch.zeros(1, longest + 1, dtype=torch.long))
+    ids = torch.full((1, longest), 7)
+    model(ids, attention_mask=torch.ones_like(ids))
+    if model.config.model_type in POSITIONS:
+        ids = torch.full((1, longest + 1), 7)
+        with pytest.raises((IndexError, RuntimeError)):
+            model(ids, attention_mask=torch.ones_like(ids))
 
 
 def test_another_size_is_of_the_same_family(model):
-    sizes = {"layers": 2, "hidden_size": 12, "intermediate_size": 16, "attention_heads": 2}
-    other = AutoModel.from_config(reshaped(model.config, **sizes))
+    architecture = architecture_of(model.config)
+    width = 8 if architecture.narrower else 16
+    sizes = {"layers": 2, "hidden_size": width, "intermediate_size": 16, "attention_heads": 4}
+    other = AutoModel.from_config(reshaped(architecture, model.config, **sizes))
     assert type(other) is type(model)
-    assert [hidden.shape for hidden in states(other, torch.arange(6)[None])] == [(1, 6, 12)] * 3
-    assert model.config.num_hidden_layers == 3
+    assert [hidden.shape for hidden in states(other, torch.arange(6)[None])] == [(1, 6, width)] * 3
+    assert architecture.size(other.config, "intermediate_size") == 16
+    assert model.config.num_hidden_layers == 4
+
+
+def test_dropout_is_named_by_the_configuration(model):
+    """All of it: a model in training mode with each rate at 0 gives the same twice."""
+    config = families.config(model.config.model_type)
+    for name in dropouts(config):
+        setattr(config, name, 0.0)
+    still, ids = AutoModel.from_config(config).train(), torch.arange(6)[None]
+    assert torch.equal(states(still, ids)[-1], states(still, ids)[-1])
+    if config.model_type == "bert":
+        assert sorted(dropouts(config)) == ["attention_probs_dropout_prob", "classifier_dropout", "hidden_dropout_prob"]
 
 
 def test_the_masked_lm_head_makes_the_logits():
-    model, ids = BertForMaskedLM(CONFIGS["bert"]).eval(), torch.arange(6)[None]
+    model, ids = BertForMaskedLM(families.config("bert")).eval(), torch.arange(6)[None]
     with torch.no_grad():
         head = part(model, architecture_of(model.config).masked_lm_head)
         assert torch.equal(head(model.base_model(ids).last_hidden_state), model(ids).logits)
@@ -96,9 +122,10 @@ def test_words_and_pieces(tmp_path):
 
 
 def test_a_model_is_given_what_it_takes(model):
-    assert model_inputs(model) == ("input_ids", "attention_mask", "token_type_ids")
-    distilled = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8))
-    assert model_inputs(distilled) == ("input_ids", "attention_mask")
+    """No segments where the family has none, or one only: a tokenizer may count them all the same."""
+    segments = ("bert", "electra", "albert", "ernie", "mobilebert", "nomic_bert", "megatron-bert")
+    expected = ("input_ids", "attention_mask", *(["token_type_ids"] if model.config.model_type in segments else []))
+    assert model_inputs(model) == expected
 
 
 def test_the_limit_of_other_families_is_theirs():
@@ -110,7 +137,7 @@ def test_the_limit_of_other_families_is_theirs():
 def test_another_family_is_refused_before_anything_is_trained(tmp_path):
     tiny.write_model(tmp_path / "base")
     shutil.copytree(tmp_path / "base", tmp_path / "other")
-    RobertaConfig(**SIZES).save_pretrained(tmp_path / "other")
+    GPT2Config().save_pretrained(tmp_path / "other")
     table = pd.DataFrame({"text": ["the film"], "label": [0]})
     with pytest.raises(UserError) as error:
         finetune_teacher(
@@ -124,7 +151,7 @@ def test_another_family_is_refused_before_anything_is_trained(tmp_path):
             metric="accuracy",
             checkpoints=tmp_path / "checkpoints",
         )
-    assert str(error.value).endswith("a 'roberta' model is not supported: only model_type 'bert' is")
+    assert str(error.value).endswith(f"a 'gpt2' model is not supported: supported are {', '.join(ARCHITECTURES)}")
     assert not (tmp_path / "checkpoints").exists()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
-from transformers import BertConfig, BertForSequenceClassification, BertModel, DistilBertConfig, DistilBertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel, GPT2Config, GPT2Model
 
 from confidistill.distillation.scores import capture_scores, forward
 from confidistill.errors import UserError
@@ -128,6 +128,6 @@ def test_a_model_goes_back_to_other_attention(inputs):
 
 
 def test_another_family_is_refused():
-    model = DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8))
-    with pytest.raises(UserError, match="a 'distilbert' model is not supported: only model_type 'bert'"):
+    model = GPT2Model(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=1))
+    with pytest.raises(UserError, match="a 'gpt2' model is not supported: supported are bert, roberta, "):
         capture_scores(model)

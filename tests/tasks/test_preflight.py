@@ -98,7 +98,7 @@ def test_a_text_longer_than_the_model_reads(quickstart, section, key):
 @pytest.mark.parametrize(
     ("config", "names", "message"),
     [
-        ({"model_type": "roberta"}, MODEL, "a 'roberta' model is not supported: only model_type 'bert'"),
+        ({"model_type": "gpt2"}, MODEL, "a 'gpt2' model is not supported: supported are bert, roberta, "),
         ({"model_type": "bert"}, MODEL, "my-model/config.json: no key 'num_hidden_layers'"),
         ([], MODEL, "my-model/config.json: not the config.json of a model"),
         (CONFIG, MODEL[1:], "my-model/config.json: no such file"),
