@@ -34,7 +34,7 @@ def command(
         Path | None, typer.Option(help=f"A table to judge on; without one, {DEV_SHARE:.0%} of TABLE.")
     ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="Folder of the BERT that the teacher starts from; without one, MiniLM.")
+        Path | None, typer.Option(help="Folder of the model that the teacher starts from; without one, MiniLM.")
     ] = None,
     student: Annotated[
         list[str] | None,

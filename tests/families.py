@@ -7,7 +7,7 @@ from tests import tiny
 
 # What a family asks for besides the sizes.
 SPECIAL = {
-    **dict.fromkeys(("roberta", "xlm-roberta", "camembert"), {"type_vocab_size": 1}),
+    **{name: {"type_vocab_size": 1} for name in ("roberta", "xlm-roberta", "camembert")},
     "electra": {"embedding_size": 4},
     "albert": {"embedding_size": 4},
     "mobilebert": {

@@ -22,6 +22,11 @@ def positions_after_padding(config: PretrainedConfig) -> int:
     return int(config.max_position_embeddings) - int(config.pad_token_id or 0) - 1
 
 
+def _mpnet(config: PretrainedConfig) -> int:
+    """The same, whatever the id of padding is: transformers takes it for 1."""
+    return int(config.max_position_embeddings) - 2
+
+
 def _esm(config: PretrainedConfig) -> int:
     return positions_after_padding(config) if config.position_embedding_type == "absolute" else positions(config)
 
@@ -106,9 +111,7 @@ EUROBERT = Architecture(
 )
 
 # Attention of their own, which gives no scores before softmax.
-MPNET = replace(
-    BERT, model_type="mpnet", longest=positions_after_padding, unused=("pooler",), scores=False, masked_lm_head=None
-)
+MPNET = replace(BERT, model_type="mpnet", longest=_mpnet, unused=("pooler",), scores=False, masked_lm_head=None)
 DEBERTA = replace(ROBERTA, model_type="deberta", longest=positions, unused=(), scores=False)
 
 FAMILIES = (

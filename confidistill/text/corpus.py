@@ -35,20 +35,24 @@ def paragraphs(corpus: Path) -> Iterator[str]:
 
 
 def pack(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], length: int) -> Iterator[list[int]]:
-    """Sequences of exactly `length` token ids: [CLS], consecutive text, [SEP]. What is left at the end is dropped.
+    """Sequences of exactly `length` token ids: [CLS] (or BOS), consecutive text, [SEP] (or EOS). The rest is dropped.
 
     Raises:
-        UserError: `length` leaves no room for text.
+        UserError: `length` leaves no room for text, or the tokenizer marks no beginning and end.
     """
     if length < 3:
         raise UserError(f"a length of {length} tokens leaves no room beside [CLS] and [SEP]: use 3 or more")
+    first = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
+    last = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+    if first is None or last is None:
+        raise UserError(f"{tokenizer.name_or_path}: the tokenizer has no [CLS] and [SEP] to put a text between")
     buffer: list[int] = []
     texts = iter(texts)
     while batch := list(islice(texts, TOKENIZED_TOGETHER)):
         buffer.extend(chain.from_iterable(tokenizer(batch, add_special_tokens=False)["input_ids"]))
         whole = len(buffer) // (length - 2) * (length - 2)
         for start in range(0, whole, length - 2):
-            yield [tokenizer.cls_token_id, *buffer[start : start + length - 2], tokenizer.sep_token_id]
+            yield [first, *buffer[start : start + length - 2], last]
         del buffer[:whole]
 
 

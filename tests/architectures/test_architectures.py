@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from confidistill.architectures import ARCHITECTURES, architecture_in, architecture_of, longest_input
-from confidistill.architectures.architecture import dropouts, model_inputs, part, reshaped
+from confidistill.architectures.architecture import dropouts, model_inputs, no_words, part, reshaped
 from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -171,3 +171,15 @@ def test_the_family_is_read_from_the_folder(tmp_path):
     tiny.write_model(tmp_path)
     assert architecture_in(tmp_path) is architecture_of(AutoConfig.from_pretrained(tmp_path))
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "bert"
+
+
+def test_the_page_of_families_says_what_each_supports():
+    lines = (tiny.ROOT / "docs" / "families.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    rows = [row for row in rows if row[0] != "`model_type`"]
+    assert [row[0].split("`")[1] for row in rows] == list(ARCHITECTURES)
+    for (_, matched, narrower, augmented, _), family in zip(rows, ARCHITECTURES.values(), strict=True):
+        assert matched.startswith("scores") == family.scores
+        assert (narrower == "yes") == family.narrower
+        assert ("words" in augmented) == (family.words is not no_words)
+        assert ("masked LM" in augmented) == bool(family.masked_lm_head)

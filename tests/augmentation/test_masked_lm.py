@@ -112,7 +112,7 @@ def test_folders_that_are_no_masked_lm(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, other)
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"model_type": "roberta"}))
-    with pytest.raises(UserError, match="a 'roberta' model is not supported: only model_type 'bert'"):
+    with pytest.raises(UserError, match=r"a 'roberta' cannot vary text: models.mlm must be a 'bert'"):
         MaskedLM(other)
 
     pickled = tmp_path / "pickled"

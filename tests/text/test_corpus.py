@@ -69,3 +69,14 @@ def test_an_unusable_corpus_is_named(tmp_path):
         list(paragraphs(tmp_path))
     with pytest.raises(UserError, match="a length of 2 tokens leaves no room"):
         list(pack(tokenizer(tmp_path / "toy"), ["the cat"], 2))
+
+
+def test_a_tokenizer_without_cls_and_sep_has_bos_and_eos(tmp_path):
+    """EuroBERT's, say."""
+    loaded = tokenizer(tmp_path)
+    cls, sep = loaded.cls_token_id, loaded.sep_token_id
+    loaded.cls_token = loaded.sep_token = None
+    with pytest.raises(UserError, match=r"has no \[CLS\] and \[SEP\]"):
+        list(pack(loaded, ["the cat"], 3))
+    loaded.bos_token, loaded.eos_token = "[CLS]", "[SEP]"
+    assert {(row[0], row[-1]) for row in pack(loaded, ["the cat sleeps"], 3)} == {(cls, sep)}
