@@ -163,11 +163,24 @@ class Study:
 
     @property
     def winner(self) -> FrozenTrial | None:
-        """The trial of the least sigma(Tr) among those that keep the guard; one whose sigma says nothing comes last."""
+        """Of the trials that keep the guard, the most accurate that holds by a margin; where none does, the nearest.
+
+        One whose sigma says nothing comes last.
+        """
         found = {trial.number: (trial, measures) for trial in self.finished if (measures := measures_of(trial))}
-        kept = [pair for pair in found.values() if self.keeps_guard(pair[1])]
-        ranked = sorted(kept, key=lambda pair: (self._objection(pair[1]) is not None, pair[0].value, pair[0].number))
-        return ranked[0][0] if ranked else None
+        kept = [(self._rank(*pair), pair[0]) for pair in found.values() if self.keeps_guard(pair[1])]
+        return min(kept, key=lambda ranked: ranked[0])[1] if kept else None
+
+    def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, float, float, int]:
+        held = self.holds(trial, MARGIN)
+        sigma = trial.value or 0.0
+        return (
+            self._objection(measures) is not None,
+            not held,
+            self.loss(measures) if held else sigma,
+            sigma,
+            trial.number,
+        )
 
     def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
         """Whether sigma(Tr) <= margin * kappa, of a student that has learnt its task."""
@@ -177,8 +190,11 @@ class Study:
 
     @property
     def is_won(self) -> bool:
-        """Whether a trial holds by a margin, with the guard kept."""
-        return self.winner is not None and self.holds(self.winner, MARGIN)
+        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is."""
+        if (winner := self.winner) is None:
+            return False
+        measures = measures_of(winner)
+        return measures is not None and self.holds(winner, MARGIN) and self.loss(measures) < GUARD
 
     def _objection(self, measures: Measures) -> str | None:
         return objection(measures["train"], self.job.protocol)
