@@ -31,7 +31,9 @@ def told(study: Study, trial: Trial, outcome: Outcome, trials: int, workers: int
     else:
         line += _found(study, outcome.measures)
     if not trial.label.isdigit():
-        return line
+        return line  # a confirmation, which is compared with the untuned student at its own seed
+    if outcome.measures is not None:
+        line += ", guard kept" if study.keeps_guard(outcome.measures) else ", guard LOST"
     finished = study.finished
     seconds = [each.user_attrs.get("seconds", 0.0) for each in finished]
     left = max(0, trials - len(finished)) * sum(seconds) / len(seconds) / workers
@@ -43,10 +45,9 @@ def _found(study: Study, measures: Measures) -> str:
     name, guard = SIGMA[study.job.protocol], study.guard_split
     sigmas = ", ".join(f"{split_name(split)} {measured[name]:.4f}" for split, measured in measures.items())
     accuracy = 100 * measures[guard]["accuracy_student"]
-    kept = "guard kept" if study.keeps_guard(measures) else "guard LOST"
     judged = verdict(measures["train"], study.job.protocol, study.job.kappa)
     points = f"{accuracy:.1f} % ({100 * (0 - study.loss(measures)):+.1f})"
-    return f"sigma {sigmas}; accuracy {split_name(guard)} {points}; {judged}, {kept}"
+    return f"sigma {sigmas}; accuracy {split_name(guard)} {points}; {judged}"
 
 
 def _minutes(seconds: float) -> str:
@@ -115,10 +116,17 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
     named = ", ".join(map(str, seeds))
     lost = study.loss_over(winner, seeds)
     change = f"accuracy on {split} {100 * (0 - lost):+.1f} points in the mean, against the untuned student's"
-    if lost >= GUARD:
+    if lost >= study.allowance:
         failed.append(f"seeds {named}: {change}")
     if failed:
         return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}: {GO_ON}", False
+    if lost >= GUARD:
+        return (
+            f"HOLDS, GUARD OPEN: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}, but {change}, and {study.guard_rows} "
+            f"rows cannot tell less than {study.allowance:.1%} from a point: hold out a larger share (selection), or "
+            + GO_ON,
+            False,
+        )
     return f"RESTORED: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}; guard kept: {change}", True
 
 

@@ -143,8 +143,13 @@ class Study:
         The latter is one standard error at most, 1 / (2 sqrt(n)). A trial is one seed against one seed, so this only
         decides what is worth confirming; the confirmation over fresh seeds allows a point.
         """
+        return GUARD + 0.5 / math.sqrt(self.guard_rows)
+
+    @property
+    def guard_rows(self) -> int:
+        """How many rows the split that guards has."""
         assert self.untuned
-        return GUARD + 0.5 / math.sqrt(self.untuned[self.guard_split]["examples"])
+        return int(self.untuned[self.guard_split]["examples"])
 
     def keeps_guard(self, measures: Measures) -> bool:
         """Whether less than the allowance is lost, on the split that guards."""

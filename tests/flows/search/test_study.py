@@ -175,7 +175,7 @@ def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
     winner = study.winner
     assert judgement(study, winner, [])[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
     untuned = study.finished[0]
-    for seed, found in {1: measures(0.045), 2: measures(0.055), 3: measures(0.04, 0.76), 4: measures(0.05)}.items():
+    for seed, found in {1: measures(0.045), 2: measures(0.055), 3: measures(0.04, 0.71), 4: measures(0.05)}.items():
         assert study.confirmation(winner, seed) is None
         study.confirm(winner, seed, found)
         study.confirm(untuned, seed, measures(0.2))
@@ -183,10 +183,15 @@ def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
     said, restored = judgement(study, winner, [1, 2, 3])
     assert said == (
         "NOT RESTORED: it holds at the search's seed, but seed 2: sigma(Tr) 0.0550 > 0.05; seeds 1, 2, 3: accuracy "
-        "on Tr -1.3 points in the mean, against the untuned student's: a larger --trials with --exhaustive goes on"
+        "on Tr -3.0 points in the mean, against the untuned student's: a larger --trials with --exhaustive goes on"
     )
     assert not restored
-    study.confirm(untuned, 3, measures(0.2, 0.775))  # an unlucky seed for both
+    study.confirm(untuned, 3, measures(0.2, 0.77))
+    assert judgement(study, winner, [1, 3, 4])[0].startswith(
+        "HOLDS, GUARD OPEN: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4, but accuracy on Tr -2.0 points in the mean, "
+        "against the untuned student's, and 1000 rows cannot tell less than 2.6% from a point: hold out a larger share"
+    )
+    study.confirm(untuned, 3, measures(0.2, 0.725))  # an unlucky seed for both
     assert judgement(study, winner, [1, 3, 4]) == (
         "RESTORED: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4; guard kept: accuracy on Tr -0.5 points in the mean, "
         "against the untuned student's",
