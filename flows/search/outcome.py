@@ -121,10 +121,10 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
     if failed:
         return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}: {GO_ON}", False
     if lost >= GUARD:
+        telling = f"{study.guard_rows} rows cannot tell less than {study.allowance:.1%} from a point"
         return (
-            f"HOLDS, GUARD OPEN: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}, but {change}, and {study.guard_rows} "
-            f"rows cannot tell less than {study.allowance:.1%} from a point: hold out a larger share (selection), or "
-            + GO_ON,
+            f"HOLDS, GUARD OPEN: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}, but {change}, and {telling}: "
+            f"hold out a larger share (selection), or {GO_ON}",
             False,
         )
     return f"RESTORED: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}; guard kept: {change}", True
