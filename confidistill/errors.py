@@ -6,7 +6,8 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib import metadata
 from io import TextIOWrapper
@@ -76,3 +77,12 @@ _OURS = ("confidistill", "tasks", "flows")
 _DISTRIBUTIONS = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "js_lib_vega_embed": "django-js-lib-vega-embed"}
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def at_key(key: str) -> Iterator[None]:
+    """A UserError of the block begins with the key of params.yaml that it is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None

@@ -1,8 +1,7 @@
 """The model that teachers start from: what its config.json says, and whether the students of params.yaml fit it."""
 
 import json
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ from confidistill.architectures import architecture_named
 from confidistill.architectures.architecture import no_words
 from confidistill.distillation.compatibility import check_heads, check_width
 from confidistill.distillation.layers import layer_map
-from confidistill.errors import UserError
+from confidistill.errors import UserError, at_key
 from tasks.params import Params
 
 FETCHED = Path("models/base")
@@ -101,12 +100,3 @@ def check_fit(params: Params, base: Base) -> None:
     for key, length in lengths.items():
         if length > base.max_positions:
             raise UserError(f"{key}: {base.name} takes at most {base.max_positions} tokens, not {length}: lower it")
-
-
-@contextmanager
-def at_key(key: str) -> Iterator[None]:
-    """Errors of the block begin with the key of params.yaml."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from None

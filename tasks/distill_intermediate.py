@@ -1,7 +1,11 @@
-"""Stage 1 of task distillation: attention scores and hidden states."""
+"""Stage 1 of task distillation: attention scores and hidden states, where teacher and student have comparable ones."""
 
+import os
+import shutil
 from pathlib import Path
 
+from confidistill.distillation.compatibility import why_no_features
+from confidistill.files import atomic_folder
 from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
@@ -10,13 +14,20 @@ from tasks.tables import distillation_table
 
 def distil(params: Params, task: str, student: str, output: Path, kept: Path, seed: int | None = None) -> None:
     """Write the intermediate student to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
+    teacher, start = Path("models/teacher") / task, Path("models/general") / student
+    if why := why_no_features(teacher, start, params.student(student).layer_map):
+        if int(os.environ.get("RANK", "0")) == 0:  # the first process of torchrun's, or the only one
+            print(f"{task}, {student}: stage 1 is left out, stage 2 starts from the general student: {why}")
+            with atomic_folder(output) as folder:
+                shutil.copytree(start, folder, dirs_exist_ok=True)
+        return
     with importing():
         from confidistill.distillation.intermediate import distill_intermediate
 
     settings = params.intermediate_of(task, student)
     distill_intermediate(
-        Path("models/teacher") / task,
-        Path("models/general") / student,
+        teacher,
+        start,
         distillation_table(task),
         output,
         max_length=params.task(task).max_length,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from confidistill.files import atomic_folder
 from confidistill.sources.fetch import fetch_folder
+from tasks.none import note_none
 from tasks.params import Params
 
 
@@ -16,9 +16,3 @@ def fetch_named(
         fetch_folder(params.sources[source], output, files=files)
     else:
         note_none(output, key)
-
-
-def note_none(output: Path, key: str) -> None:
-    """A folder with a note: DVC expects an output of every stage."""
-    with atomic_folder(output) as folder:
-        (folder / "NONE").write_text(f"{key} is null\n")

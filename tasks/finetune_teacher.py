@@ -1,11 +1,15 @@
-"""Fine-tune the base model on one task."""
+"""Fine-tune the base model on one task, or take the teacher that is given for it."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from confidistill.files import atomic_folder
 from confidistill.imports import importing
 from tasks.entry import checkpoints, training, training_stage
+from tasks.none import is_none
 from tasks.params import Params
 from tasks.tables import label_names, selection_split
 
@@ -33,7 +37,14 @@ def finetune(params: Params, task: str, output: Path, kept: Path, seed: int | No
 
 @training_stage
 def main(params: Params, task: str) -> None:
-    finetune(params, task, Path("models/teacher") / task, checkpoints("finetune_teacher", task))
+    given, output = Path("models/given") / task, Path("models/teacher") / task
+    if not is_none(given):
+        if int(os.environ.get("RANK", "0")) == 0:  # the first process of torchrun's, or the only one
+            with atomic_folder(output) as folder:
+                shutil.copytree(given, folder, dirs_exist_ok=True)
+            print(f"{task}: the teacher is given (models.teachers.{task}): nothing is fine-tuned")
+        return
+    finetune(params, task, output, checkpoints("finetune_teacher", task))
 
 
 if __name__ == "__main__":

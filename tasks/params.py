@@ -10,6 +10,7 @@ from ruamel.yaml.reader import ReaderError
 
 from confidistill.errors import UserError
 from confidistill.sources.pins import Source
+from confidistill.teachers.given import Given, PredictionsTeacher
 from confidistill.text.dataset import HeldOut, TaskData
 from confidistill.text.transfer import Transfer
 from tasks.names import check_names
@@ -119,10 +120,14 @@ class AugmentSettings(Section):
 
 
 class Models(Section):
-    """Names of sources: the model the teacher starts from, and the masked LM (null: vectors for every word)."""
+    """Names of sources: the model the teacher starts from, and the masked LM (null: vectors for every word).
+
+    `teachers` may give a task's teacher, which is then not fine-tuned; the others' start from `base`.
+    """
 
     base: str
     mlm: str | None
+    teachers: dict[str, Given] = {}
 
 
 class Vectors(Section):
@@ -283,6 +288,9 @@ class Params(Section):
                     f"students.{name}.hidden_size: {student.hidden_size} is not a multiple of "
                     f"attention_heads, {student.attention_heads}"
                 )
+        for name, teacher in self.models.teachers.items():
+            named[f"models.teachers.{name}.source"] = teacher.source
+            self._check_teacher(name)
         for key, source in named.items():
             if source not in self.sources:
                 raise UserError(f"{key}: no source is called {source!r}: add it to `sources`")
@@ -315,6 +323,25 @@ class Params(Section):
             if self.reads_corpus(student_name) and not self.corpus:
                 raise UserError(f"corpus: name a source: {student_name} learns from it; or set general.sequences to 0")
         return self
+
+    def _check_teacher(self, name: str) -> None:
+        """Raise a UserError if the task's teacher, which is given, is asked for what it cannot do."""
+        if name not in self.tasks:
+            raise UserError(f"models.teachers.{name}: there is no such task: known are {', '.join(self.tasks)}")
+        if self.tasks[name].teacher:
+            raise UserError(f"tasks.{name}.teacher: models.teachers gives one, which is not fine-tuned: set it to {{}}")
+        if self.floor.seeds:
+            raise UserError(f"floor.seeds: the teacher of {name} is given and cannot be fine-tuned again: set it to []")
+        if not isinstance(self.models.teachers[name], PredictionsTeacher):
+            return
+        if self.augment.get(name):
+            raise UserError(f"augment.{name}: its teacher is a table, which has no varied texts: set it to null")
+        for student in self.students:
+            if any(term.name == "logit_mse" for term in self.prediction_of(name, student).loss):
+                raise UserError(
+                    f"prediction.loss of {name}-{student}: logit_mse needs a teacher's logits, and a table of "
+                    "probabilities tells them up to a constant only: use soft_ce, kl, js or sigma"
+                )
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -368,4 +395,4 @@ def _first_error(error: ValidationError) -> str:
     return f"{key}: {what}" + (f" (and {len(rest)} more)" if rest else "")
 
 
-_UNION_TAGS = {"package", "path", "url", "hub", "snippets", "glue", "table"}
+_UNION_TAGS = {"package", "path", "url", "hub", "snippets", "glue", "table", "model", "predictions"}

@@ -22,7 +22,14 @@ def pins(params: Params) -> dict[str, str]:
     } | {f"checkpoint-{name}": student.checkpoint for name, student in params.students.items()}
     for name, task in params.tasks.items():
         named[f"transfer-{name}"] = task.transfer.source if task.transfer else None
-    return {
+    files = {
         f"{use}.json": json_text(params.sources[source].model_dump(mode="json") if source else None)
         for use, source in named.items()
     }
+    for name in params.tasks:
+        given = params.models.teachers.get(name)
+        source = params.sources[given.source].model_dump(mode="json") if given else None
+        files[f"teacher-{name}.json"] = json_text(
+            {**given.model_dump(mode="json"), "source": source} if given else None
+        )
+    return files

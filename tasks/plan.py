@@ -20,6 +20,7 @@ from typing import Annotated
 import typer
 
 from confidistill.sources.pins import PathSource
+from confidistill.teachers.given import PredictionsTeacher
 from confidistill.text.dataset import GlueData, HeldOut, SnippetsData, TableData
 from confidistill.text.glue import TASKS
 from confidistill.text.table import rows_at_most
@@ -94,10 +95,16 @@ class Plan:
             distilled[name] *= (1 + settings.variants) * (2 if _is_pair(name, params.tasks[name]) else 1)
             if params.models.mlm:
                 yield f"augment@{name}", rows[name]["train"], MASKED_SHARE * length * teacher.forward(length)
+        given = params.models.teachers
+        tables = {name for name, teacher in given.items() if isinstance(teacher, PredictionsTeacher)}
         for name, task in params.tasks.items():
+            if name in given:
+                continue
             examples = rows[name]["train"] * params.teacher_of(name).epochs
             yield f"finetune_teacher@{name}", examples, teacher.training(task.max_length)
         for name, task in params.tasks.items():
+            if name in tables:
+                continue
             examples = sum(rows[name].values()) + (distilled[name] - rows[name]["train"])
             yield f"predict_teacher@{name}", examples, teacher.forward(task.max_length)
         for name, shape in students.items():
@@ -111,7 +118,7 @@ class Plan:
                 teacher.forward(general.max_length) + shape.training(general.max_length),
             )
         for name, task in params.tasks.items():
-            for student, shape in students.items():
+            for student, shape in students.items() if name not in tables else ():
                 examples = distilled[name] * params.intermediate_of(name, student).epochs
                 both = teacher.forward(task.max_length) + shape.training(task.max_length)
                 yield f"distill_intermediate@{name}-{student}", examples, both

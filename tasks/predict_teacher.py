@@ -8,7 +8,7 @@ import pandas as pd
 from confidistill.files import atomic_folder
 from tasks.entry import gpu_stage
 from tasks.params import Params
-from tasks.tables import TRANSFER, splits
+from tasks.tables import TRANSFER, label_names, splits
 
 
 @gpu_stage
@@ -17,10 +17,15 @@ def main(params: Params, task: str) -> None:
 
     settings = params.task(task)
     teacher = open_classifier(Path("models/teacher") / task, max_length=settings.max_length)
+    order = [teacher.class_names.index(name) for name in label_names(task)]
+
+    def logits_of(table: pd.DataFrame) -> np.ndarray:
+        return teacher.logits(table)[:, order]
+
     with atomic_folder(Path("data/teacher") / task) as folder:
         for split in splits(task):
             table = pd.read_parquet(f"data/raw/{task}/{split}.parquet")
-            _write(folder / f"{split}.parquet", table, teacher.logits(table))
+            _write(folder / f"{split}.parquet", table, logits_of(table))
 
         train = pd.read_parquet(folder / "train.parquet")
         augmented = pd.read_parquet(f"data/augmented/{task}.parquet")
@@ -28,12 +33,12 @@ def main(params: Params, task: str) -> None:
         logits = train.filter(regex=r"^logit\d").to_numpy(np.float32)[augmented["origin"]]
         varied = augmented["origin"].duplicated().to_numpy()
         if varied.any():
-            logits[varied] = teacher.logits(augmented[varied])
+            logits[varied] = logits_of(augmented[varied])
         _write(folder / "augmented.parquet", augmented, logits)
 
         if (transfer := Path("data/transfer") / task / TRANSFER).exists():
             table = pd.read_parquet(transfer)
-            _write(folder / TRANSFER, table, teacher.logits(table))
+            _write(folder / TRANSFER, table, logits_of(table))
 
 
 def _write(path: Path, table: pd.DataFrame, logits: np.ndarray) -> None:

@@ -11,13 +11,17 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from confidistill.errors import UserError
+from confidistill.errors import UserError, at_key
 from confidistill.files import atomic_file, atomic_folder
 from confidistill.sources.fetch import fetch
 from confidistill.sources.pins import HubSource, PackageSource, PathSource
-from confidistill.text.dataset import TableData, read_own
+from confidistill.teachers.given import ModelTeacher, check_model, read_given
+from confidistill.teachers.lookup import Lookup
+from confidistill.text.dataset import GlueData, SnippetsData, TableData, read_own
+from confidistill.text.glue import TASKS
+from confidistill.text.snippets import LABEL_NAMES
 from confidistill.text.transfer import read_transfer
-from tasks.base import FETCHED, Base, at_key, check_fit, read_base
+from tasks.base import FETCHED, Base, check_fit, read_base
 from tasks.entry import check_gpus, stage
 from tasks.lock import is_fetched
 from tasks.params import Params, Student
@@ -38,6 +42,7 @@ def preflight(params: Params) -> None:
     """Raise a UserError, one line, for the first thing that would stop the run of `params` at some stage."""
     _check_paths(params)
     _check_tables(params)
+    _check_teachers(params)
     check_gpus()
     base = base_of(params)
     if base:
@@ -88,12 +93,39 @@ def _check_tables(params: Params) -> None:
             read_transfer(task.transfer, Path(source.path))
 
 
+def _check_teachers(params: Params) -> None:
+    """Every given teacher on this machine that is still to be fetched has the task's classes, where these are known."""
+    for name, given in params.models.teachers.items():
+        source, data = params.sources[given.source], params.tasks[name].data
+        if not isinstance(source, PathSource) or is_fetched(f"download_data@{name}", params):
+            continue
+        own = params.sources[data.source]
+        match data:
+            case TableData() if isinstance(own, PathSource):
+                tables, labels = read_own(data, Path(own.path))
+            case SnippetsData():
+                tables, labels = {}, list(LABEL_NAMES)
+            case GlueData(task=glue):
+                tables, labels = {}, list(TASKS[glue].label_names)
+            case _:
+                continue
+        with at_key(f"models.teachers.{name}"):
+            if isinstance(given, ModelTeacher):
+                check_model(given, Path(source.path), labels)
+                continue
+            lookup = Lookup(read_given(given, Path(source.path), labels), source.path)
+            for split, table in tables.items():
+                lookup.logits(table, split)
+
+
 def _fetched(params: Params) -> Iterator[tuple[str, str]]:
     """Every stage that fetches, with each source that it takes."""
     for name, task in params.tasks.items():
         yield f"download_data@{name}", task.data.source
         if task.transfer:
             yield f"download_data@{name}", task.transfer.source
+    for name, given in params.models.teachers.items():
+        yield f"download_data@{name}", given.source
     yield "download_models", params.models.base
     if params.models.mlm:
         yield "download_models", params.models.mlm

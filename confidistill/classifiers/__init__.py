@@ -6,8 +6,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from confidistill.classifiers.predictions import PredictionsClassifier
 from confidistill.errors import UserError
 from confidistill.imports import importing
+from confidistill.teachers.lookup import TABLE
 
 ONNX = ".onnx"
 
@@ -32,11 +34,13 @@ class Classifier(Protocol):
 
 
 def open_classifier(path: Path, *, max_length: int) -> Classifier:
-    """The classifier at `path`: the folder of a Hugging Face sequence classifier, or an ONNX file or its folder.
+    """The classifier at `path`: a Hugging Face folder of one, an ONNX file or its folder, or the folder of a table.
 
     Raises:
         UserError: there is none, or it reads fewer tokens than `max_length`.
     """
+    if (path / TABLE).is_file():
+        return PredictionsClassifier(path, max_length=max_length)
     if graph := onnx_path(path):
         from confidistill.classifiers.onnx_file import OnnxClassifier
 

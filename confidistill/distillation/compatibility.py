@@ -1,6 +1,9 @@
 """What a student must be to be its teacher's: told by their configurations alone."""
 
+from pathlib import Path
+
 from confidistill.architectures.architecture import Architecture
+from confidistill.distillation.layers import Spec, layer_map
 from confidistill.errors import UserError
 
 
@@ -20,3 +23,36 @@ def check_width(architecture: Architecture, teacher: int, student: int) -> None:
             f"hidden_size {student} is not the teacher's {teacher}: the widths inside a {architecture.model_type} hang "
             "together: set hidden_size to the teacher's"
         )
+
+
+def why_no_features(teacher: Path, student: Path, spec: Spec) -> str | None:
+    """Why hidden states of the student in one folder cannot be compared with those of the teacher in the other.
+
+    None: they can. Features are compared token by token, so both must be of one family and read text alike; stage 2
+    works on text and asks for neither.
+    """
+    if not (teacher / "config.json").exists():
+        return "the teacher is known by its predictions alone"
+    from transformers import AutoConfig
+
+    theirs, own = (AutoConfig.from_pretrained(folder, trust_remote_code=False) for folder in (teacher, student))
+    if theirs.model_type != own.model_type:
+        return f"the teacher is a {theirs.model_type}, the student a {own.model_type}"
+    if _tokens(teacher) != _tokens(student):
+        return "teacher and student have tokenizers of their own"
+    try:
+        check_heads(theirs.num_attention_heads, own.num_attention_heads)
+        layer_map(spec, theirs.num_hidden_layers, own.num_hidden_layers)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _tokens(folder: Path) -> str:
+    """What a folder's tokenizer does to a text, without the padding and truncation that its file may carry."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return str(tokenizer.to_str())
