@@ -106,11 +106,11 @@ def test_a_student_learns_from_each(content, assets, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["models"]["teachers"].update(other={"kind": "model", "source": "base"}), "models.teachers.other: "),
+        (lambda c: c["models"]["teachers"].update(no={"kind": "model", "source": "base"}), "models.teachers.no: "),
         (lambda c: c["models"]["teachers"]["plain"].update(source="x"), "models.teachers.plain.source: no source is"),
         (lambda c: c["tasks"]["plain"].update(teacher={"epochs": 2}), "tasks.plain.teacher: models.teachers gives one"),
         (lambda c: c.update(floor={"seeds": [3]}), "floor.seeds: the teacher of plain is given"),
-        (lambda c: c["prediction"].update(loss="logit_mse"), "prediction.loss of plain-S_2L: logit_mse needs a teacher's"),
+        (lambda c: c["prediction"].update(loss="logit_mse"), "prediction.loss of plain-S_2L: logit_mse needs a"),
         (
             lambda c: c.update(
                 augment={"plain": {"variants": 1, "candidates": 2, "probability": 0.4, "seed": 1}, "varied": None},
