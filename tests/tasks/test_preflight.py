@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from confidistill.architectures import ARCHITECTURES, longest_input
 from confidistill.errors import UserError
 from confidistill.files import sha256
+from tasks.base import read_base
 from tasks.params import Params
 from tasks.pins import pins
 from tasks.preflight import base_of, preflight
-from tests import tiny
+from tests import families, tiny
 
 CONFIG = {
     "model_type": "bert",
@@ -159,3 +161,29 @@ def test_plain_dvc_says_it_first(quickstart, folder):
     assert done.returncode
     assert "error: students.S_3L: the student has 2 attention heads, the teacher 12" in done.stderr
     assert [line for line in done.stdout.splitlines() if "Running" in line] == ["Running stage 'preflight':"]
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_sizes_are_read_whatever_a_family_calls_them(folder, model_type):
+    config = families.config(model_type)
+    config.save_pretrained(folder)
+    for name in MODEL[1:]:
+        (folder / name).write_text("bytes")
+    base = read_base(folder)
+    assert (base.layers, base.hidden_size, base.intermediate_size, base.attention_heads) == (2, 16, 32, 4)
+    assert (base.vocabulary, base.model_type) == (90, model_type)
+    assert base.max_positions == longest_input(config)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "augmented", "message"),
+    [
+        ("roberta", True, "augment.products: texts are varied word by word of WordPiece, which a 'roberta' lacks"),
+        ("mobilebert", False, "students.small: hidden_size 16 is not the teacher's 24"),
+    ],
+)
+def test_what_a_family_cannot_do(quickstart, model_type, augmented, message):
+    content = with_base(quickstart, CONFIG | {"model_type": model_type, "pad_token_id": 1})
+    content["augment"] = content["augment"] if augmented else dict.fromkeys(content["augment"])
+    content["students"]["small"]["initialisation"] = "random"
+    assert refused(content).startswith(message)
