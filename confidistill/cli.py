@@ -6,10 +6,10 @@ entry-point group `confidistill.commands`, so that imports run downward.
 
 import codecs
 import io
-import math
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +18,15 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperGroup
 
+from confidistill.confidence import rendering
 from confidistill.confidence.certificate import rows_needed
-from confidistill.confidence.measures import Evaluation, evaluate
+from confidistill.confidence.checking import check_files
+from confidistill.confidence.judgement import Verdict
+from confidistill.confidence.measures import evaluate
 from confidistill.confidence.prediction_files import read_pair
 from confidistill.confidence.predictions import Predictions, from_logits
 from confidistill.confidence.verdict import Protocol as ProtocolName
-from confidistill.confidence.verdict import check_kappa, explained
+from confidistill.confidence.verdict import check_kappa
 from confidistill.errors import UserError, exits_cleanly, installed_by
 from confidistill.files import atomic_file, json_text
 
@@ -42,7 +45,11 @@ Certify = Annotated[
     bool,
     typer.Option("--certify", help="Exit 0 only if sigma <= kappa for all text like this, with 95 % confidence."),
 ]
-Plot = Annotated[Path | None, typer.Option(help="Draw the three densities to this .png or .svg file.")]
+Markdown = Annotated[Path | None, typer.Option(help="Write the table as Markdown to this file, for a job's summary.")]
+Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML to this file, a test case a student.")]
+Plot = Annotated[
+    Path | None, typer.Option(help="Draw the three densities to this .png or .svg file; reads all rows into memory.")
+]
 
 
 class _Commands(TyperGroup):
@@ -94,7 +101,7 @@ app = typer.Typer(
 @app.command()
 def check(
     teacher: Annotated[Path, typer.Argument(help="Predictions: p0..pK or logit0..logitK, and label.")],
-    student: Annotated[Path, typer.Argument(help="The student's, for the same rows in the same order.")],
+    students: Annotated[list[Path], typer.Argument(help="One student's or several', for the same rows in that order.")],
     protocol: Protocol = "definition",
     kappa: Kappa = 0.05,
     certify: Certify = False,
@@ -104,20 +111,26 @@ def check(
     classes: Annotated[
         str | None, typer.Option(help="Names of the classes p0, p1, ..., with commas, where labels are words.")
     ] = None,
+    by: Annotated[str | None, typer.Option(help="A column: sigma of the rows of each of its values.")] = None,
     json_file: Json = None,
+    markdown: Markdown = None,
+    junit: Junit = None,
     plot: Plot = None,
 ) -> None:
-    """Judge two prediction files (CSV or Parquet).
+    """Judge prediction files (CSV, TSV, JSON lines, Parquet, a folder of `datasets`).
 
-    Exit 0: the property holds; 1: it fails, is too close to call or not meaningful; 2: unusable input; 70: a defect of
-    this program.
+    Exit 0: the property holds, for every student; 1: it fails, is too close to call or not meaningful; 2: unusable
+    input; 70: a defect of this program. Files are read in batches, so that they may be larger than memory.
     """
     judged_by = _known(protocol, kappa, plot, certify=certify, unlabelled=unlabelled)
+    if plot and len(students) > 1:
+        raise UserError(f"{plot}: a plot is of one student: draw each by itself")
     names = [name.strip() for name in classes.split(",")] if classes else None
-    both = read_pair(teacher, student, labelled=not unlabelled, classes=names)
-    for note in dict.fromkeys(predictions.note for predictions in both if predictions.note):
-        print(f"note: {note}", file=sys.stderr)
-    _judge(*both, judged_by, kappa, certify, json_file, plot, names=(str(teacher), str(student)))
+    labelled = not unlabelled
+    verdicts = check_files(teacher, students, protocol=judged_by, kappa=kappa, labelled=labelled, classes=names, by=by)
+    if plot:
+        _plot(read_pair(teacher, students[0], labelled=labelled, classes=names), verdicts[0], plot)
+    _finish(verdicts, certify, json_file, markdown, junit)
 
 
 @app.command()
@@ -133,6 +146,8 @@ def compare(
     kappa: Kappa = 0.05,
     certify: Certify = False,
     json_file: Json = None,
+    markdown: Markdown = None,
+    junit: Junit = None,
     plot: Plot = None,
 ) -> None:
     """Judge two models on your own table. Exit codes as of `check`.
@@ -159,7 +174,10 @@ def compare(
     order = [others.index(name) for name in names]  # of the student's logits, by the teacher's classes
     teacher_logits, student_logits = (model.logits(table) for model in models)
     both = from_logits(teacher_logits, labels), from_logits(student_logits[:, order], labels)
-    _judge(*both, judged_by, kappa, certify, json_file, plot, names=(str(teacher), str(student)))
+    verdict = replace(evaluate(*both, protocol=judged_by, kappa=kappa), teacher=str(teacher), student=str(student))
+    if plot:
+        _plot(both, verdict, plot)
+    _finish([verdict], certify, json_file, markdown, junit)
 
 
 @app.command()
@@ -232,99 +250,56 @@ def _known(
     return known[known.index(protocol)]
 
 
-def _judge(
-    teacher: Predictions,
-    student: Predictions,
-    protocol: ProtocolName,
-    kappa: float,
-    certify: bool,
-    json_file: Path | None,
-    plot: Path | None,
-    names: tuple[str, str],
+def _finish(
+    verdicts: Sequence[Verdict], certify: bool, json_file: Path | None, markdown: Path | None, junit: Path | None
 ) -> None:
-    evaluation = evaluate(teacher, student, protocol=protocol, kappa=kappa)
-    measured = evaluation.measures
-    certified = evaluation.verdict != "not meaningful" and measured["sigma_upper"] <= kappa
-    judged = {**evaluation.judged, "certified": certified, "rows_needed": rows_needed(kappa)}
-    if plot:
-        _plot(teacher, student, {SPLIT: measured} | judged, plot, names)
+    """Write what is asked for, print, and exit by whether every student passes."""
+    told = [_certificate(verdict) if certify else verdict.explained for verdict in verdicts]
+    passed = [verdict.certified if certify else verdict.outcome == "holds" for verdict in verdicts]
+    written: dict[Path, str] = {}
     if json_file:
-        with atomic_file(json_file) as path:
-            path.write_text(json_text(measured | judged))
-    print(_text(evaluation, names))
-    print(explained(measured, protocol, kappa))
-    if certify:
-        print(_certificate(measured, kappa, certified))
-    raise typer.Exit(0 if (certified if certify else evaluation.verdict == "holds") else 1)
+        results = {verdict.student: verdict.to_dict() for verdict in verdicts}
+        one = len(verdicts) == 1
+        written[json_file] = json_text(verdicts[0].to_dict() if one else {"students": results})
+    if markdown:
+        written[markdown] = rendering.markdown(verdicts, told)
+    if junit:
+        written[junit] = rendering.junit(verdicts, told, passed)
+    for target, content in written.items():
+        with atomic_file(target) as path:
+            path.write_text(content, encoding="utf-8")
+    for note in dict.fromkeys(note for verdict in verdicts for note in verdict.notes):
+        print(f"note: {note}", file=sys.stderr)
+    if len(verdicts) == 1:
+        print(verdicts[0])
+        if certify:
+            print(*told)
+    else:
+        print(f"teacher: {verdicts[0].teacher}", rendering.summary(verdicts), "", sep="\n")
+        for verdict, line in zip(verdicts, told, strict=True):
+            print(f"{verdict.student}: {line}")
+    raise typer.Exit(0 if all(passed) else 1)
 
 
-def _certificate(measured: dict[str, Any], kappa: float, certified: bool) -> str:
-    upper, rows, needed = measured["sigma_upper"], measured["examples"], rows_needed(kappa)
-    if certified:
+def _certificate(verdict: Verdict) -> str:
+    upper, rows, kappa = verdict.sigma_upper, verdict.examples, verdict.kappa
+    needed = rows_needed(kappa)
+    if verdict.certified:
         return f"CERTIFIED: sigma <= {upper:.6f} <= kappa {kappa:g} with 95 % confidence, by {rows:,} rows"
     more = f": no bound can be from fewer than {needed:,} rows, these are {rows:,}" if rows < needed else ""
     sign = "<=" if upper <= kappa else ">"
     return f"NOT CERTIFIED: sigma <= {upper:.6f} with 95 % confidence, {sign} kappa {kappa:g}{more}"
 
 
-def _plot(
-    teacher: Predictions, student: Predictions, measures: dict[str, Any], path: Path, names: tuple[str, str]
-) -> None:
+def _plot(pair: tuple[Predictions, Predictions], verdict: Verdict, path: Path) -> None:
     from confidistill.report.figures import figure2, rendered
     from confidistill.report.pair import Pair
 
-    figure = figure2(Pair(*names, measures, {SPLIT: (teacher, student)}, {}, []), SPLIT)
+    names = verdict.teacher, verdict.student
+    figure = figure2(Pair(*names, {SPLIT: verdict.measures} | verdict.judged, {SPLIT: pair}, {}, []), SPLIT)
     figure.suptitle(" → ".join(names), x=0.01, ha="left", size=11, weight="bold")
     with atomic_file(path) as temporary:
         temporary.write_bytes(rendered(figure, path.suffix.removeprefix(".")))
-
-
-def _text(evaluation: Evaluation, names: tuple[str, str]) -> str:
-    """The measures in aligned lines; `teacher -> student` where both have one."""
-    measured, kappa = evaluation.measures, evaluation.kappa
-    labelled = not math.isnan(measured["majority"])
-
-    def both(name: str) -> str:
-        return f"{measured[f'{name}_teacher']:.2%} -> {measured[f'{name}_student']:.2%}"
-
-    def resampled(name: str) -> str:
-        return (
-            f"{measured[f'{name}_resampled_low']:.6f} to {measured[f'{name}_resampled_high']:.6f} over resampled rows"
-        )
-
-    def released() -> str:
-        if math.isnan(measured["sigma_released"]):
-            return "undefined: both models are right on no example"
-        left_out = f"leaves out {measured['released_left_out']:.2%} of the rows"
-        return f"{measured['sigma_released']:.6f}, {resampled('sigma_released')}, {left_out}"
-
-    bounds = {name: f"{name.capitalize()} {measured[f'bound_{name}']:.4f}" for name in ("pinsker", "tight", "paper")}
-    rows = {"teacher": names[0], "student": names[1], "examples": f"{measured['examples']:,}"}
-    if labelled:
-        rows |= {
-            "majority class": f"{measured['majority']:.2%}",
-            "accuracy": both("accuracy"),
-            "ECE, stacked, 10 bins": both("ece"),
-            "ECE, top label, 15 bins": both("ece_top_label"),
-        }
-    rows |= {
-        "mean confidence": f"{measured['teacher_confidence']:.2%} -> {measured['student_confidence']:.2%}",
-        "agreement": f"{measured['agreement']:.2%}",
-        "KL(teacher || student)": f"{measured['predictive_kl']:.4f} nats",
-        "sigma, definition": f"{measured['sigma']:.6f}, {resampled('sigma')}",
-        "  of different class": f"{measured['sigma_flips']:.6f}, of the same class {measured['sigma_drift']:.6f}",
-        "  mean delta": f"{measured['mean_delta']:+.6f}, slope of the log-odds {measured['slope']:.3f}",
-        "  95 % confidence": f"{measured['sigma_low']:.6f} to {measured['sigma_high']:.6f}, one-sided: at most "
-        f"{measured['sigma_upper']:.6f}",
-        "": f"(valid for rows new to the student; kappa cannot be certified by fewer than {rows_needed(kappa):,})",
-    }
-    if labelled:
-        rows |= {"sigma, released": released()}
-    rows |= {
-        "sigma, max confidence": f"{measured['sigma_max_confidence']:.6f}  (never judged by)",
-        "bounds on sigma": f"{', '.join(bounds.values())} (protocol definition)",
-    }
-    return "\n".join(f"{name:<24} {value}" for name, value in rows.items())
 
 
 if __name__ == "__main__":

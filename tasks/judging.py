@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from confidistill.confidence.measures import Evaluation, evaluate
+from confidistill.confidence.judgement import Verdict
+from confidistill.confidence.measures import evaluate
 from confidistill.confidence.predictions import from_logits
 from tasks.params import Params
 from tasks.predictions import predicted
@@ -23,7 +24,7 @@ class Judged(NamedTuple):
     teacher_logits: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
-    evaluation: Evaluation
+    evaluation: Verdict
 
 
 def judged(params: Params, task: str, model: Path) -> Iterator[Judged]:
@@ -42,7 +43,7 @@ def judged(params: Params, task: str, model: Path) -> Iterator[Judged]:
         yield Judged(split, logits(table), student_logits, labels, evaluation)
 
 
-def wanted(params: Params, task: str, evaluation: Evaluation) -> dict[str, Any]:
+def wanted(params: Params, task: str, evaluation: Verdict) -> dict[str, Any]:
     """The measures without those that the task does not ask for."""
     unwanted = tuple(f"{name}_" for name in OPTIONAL if name not in params.task(task).also_report)
     return {name: value for name, value in evaluation.measures.items() if not name.startswith(unwanted)}

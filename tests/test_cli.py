@@ -164,7 +164,7 @@ def test_check_needs_numpy_and_pandas_only(folder):
 def test_a_defect_is_no_verdict(folder):
     program = (
         "import sys; import confidistill.cli as cli\n"
-        "cli.evaluate = None\n"
+        "cli.check_files = None\n"
         "sys.argv = ['confidistill', 'check', 'teacher.csv', 'near.csv']; cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)

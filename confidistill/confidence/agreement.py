@@ -12,10 +12,19 @@ def accuracy(predicted: Integers, labels: Integers) -> float:
     return float(np.mean(predicted == labels))
 
 
+def confusion(predicted: Integers, labels: Integers, classes: int) -> Integers:
+    """(C, C) counts: row the label, column the predicted class. predicted, labels: (N,)."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
 def matthews(predicted: Integers, labels: Integers) -> float:
     """Matthews correlation coefficient of any number of classes (Gorodkin 2004); 0 where it is undefined."""
-    classes = int(max(predicted.max(), labels.max())) + 1
-    table = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(float)
+    return matthews_of(confusion(predicted, labels, int(max(predicted.max(), labels.max())) + 1))
+
+
+def matthews_of(counts: Integers) -> float:
+    """`matthews` of a confusion table."""
+    table = counts.astype(float)
     true, guessed, total = table.sum(1), table.sum(0), table.sum()
     covariance = np.trace(table) * total - true @ guessed
     spread = (total**2 - guessed @ guessed) * (total**2 - true @ true)
@@ -24,9 +33,13 @@ def matthews(predicted: Integers, labels: Integers) -> float:
 
 def f1(predicted: Integers, labels: Integers) -> float:
     """F1 of class 1, of two; 0 where it is undefined."""
-    hits = np.sum((predicted == 1) & (labels == 1))
-    sizes = np.sum(predicted == 1) + np.sum(labels == 1)
-    return float(2 * hits / sizes) if sizes else 0.0
+    return f1_of(confusion(predicted, labels, 2))
+
+
+def f1_of(counts: Integers) -> float:
+    """`f1` of a confusion table, (2, 2)."""
+    sizes = counts[:, 1].sum() + counts[1].sum()
+    return float(2 * counts[1, 1] / sizes) if sizes else 0.0
 
 
 def agreement(teacher: Floats, student: Floats) -> float:

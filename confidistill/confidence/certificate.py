@@ -14,6 +14,7 @@ from confidistill.confidence.difference import Floats
 LEVEL = 0.95
 STEPS = 40  # of bisection: the mean to 1e-12, on the safe side
 BLOCK = 16  # rows between two looks at the capital
+PART = 2**16 * BLOCK  # rows that are worked on at a time
 
 
 def hoeffding_upper(difference: Floats, level: float = LEVEL) -> float:
@@ -66,14 +67,21 @@ def rows_needed(kappa: float, level: float = LEVEL) -> int:
 def _mean_upper(values: Floats, alpha: float) -> float:
     """The betting bound on the mean of values in [0, 1], in their order: (N,)."""
     bets = _plug_in(values, alpha)
-    blocks = np.arange(0, len(values), BLOCK)
     threshold = math.log(1 / alpha)
 
     def rejected(mean: float) -> bool:
-        factors = 1 + np.minimum(bets, 1 / (1 - mean)) * (mean - values)  # (N,), growing in the mean
-        with np.errstate(divide="ignore"):
-            capital = np.cumsum(np.log(np.multiply.reduceat(factors.clip(0), blocks)))
-        return bool(capital.max() >= threshold)
+        capital = 0.0
+        for start in range(0, len(values), PART):
+            part = slice(start, start + PART)
+            factors = 1 + np.minimum(bets[part], 1 / (1 - mean)) * (mean - values[part])  # growing in the mean
+            with np.errstate(divide="ignore"):
+                steps = np.log(np.multiply.reduceat(factors.clip(0), np.arange(0, len(factors), BLOCK)))
+            steps[0] += capital
+            capitals = np.cumsum(steps)
+            if capitals.max() >= threshold:
+                return True
+            capital = float(capitals[-1])
+        return False
 
     low, high = float(values.mean()), 1.0
     for _ in range(STEPS):
@@ -88,10 +96,18 @@ def _plug_in(values: Floats, alpha: float) -> Floats:
     """lambda_i from the values before i, with one made-up value of mean 1/2 and variance 1/4 before the first. (N,)"""
     rows = len(values)
     weights = np.arange(2, rows + 2)
-    means = (0.5 + np.cumsum(values)) / weights
-    variances = (0.25 + np.cumsum((values - means) ** 2)) / weights
-    before = np.concatenate([[0.25], variances[:-1]])
-    return np.asarray(np.sqrt(2 * math.log(1 / alpha) / (rows * before)))
+    found = np.cumsum(values)  # in place from here on: there may be memory for few arrays of that size
+    found += 0.5
+    found /= weights  # means
+    np.subtract(values, found, out=found)
+    np.cumsum(np.square(found, out=found), out=found)
+    found += 0.25
+    found /= weights  # variances
+    found[1:] = found[:-1].copy()
+    found[0] = 0.25
+    found *= rows
+    np.divide(2 * math.log(1 / alpha), found, out=found)
+    return np.sqrt(found, out=found)
 
 
 def _shuffled(difference: Floats, seed: int) -> Floats:

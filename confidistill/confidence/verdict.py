@@ -7,7 +7,7 @@ from typing import Any, Literal
 from confidistill.errors import UserError
 
 Protocol = Literal["definition", "released"]
-Verdict = Literal["holds", "fails", "open", "not meaningful"]
+Outcome = Literal["holds", "fails", "open", "not meaningful"]
 SIGMA: dict[Protocol, str] = {"definition": "sigma", "released": "sigma_released"}
 
 # With fewer rows the percentile bootstrap, which tells `open` from the rest, is over 6 % too narrow even for
@@ -36,7 +36,7 @@ def holds(measured: Mapping[str, Any], protocol: Protocol, kappa: float) -> bool
     return bool(measured[SIGMA[protocol]] <= kappa)
 
 
-def verdict(measured: Mapping[str, Any], protocol: Protocol, kappa: float) -> Verdict:
+def verdict(measured: Mapping[str, Any], protocol: Protocol, kappa: float) -> Outcome:
     """What `holds` is worth on one split, given its measures (see `measures.measure`).
 
     - not meaningful: there is nothing to hold, see `objection`;

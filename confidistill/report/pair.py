@@ -8,7 +8,7 @@ import numpy as np
 
 from confidistill.confidence.difference import Integers, pairwise_difference, released_difference
 from confidistill.confidence.predictions import Predictions
-from confidistill.confidence.verdict import SIGMA, Protocol, Verdict, resampled_interval, verdict
+from confidistill.confidence.verdict import SIGMA, Outcome, Protocol, resampled_interval, verdict
 from confidistill.errors import UserError
 
 TRAIN = "train"  # the split that phi_cnf (Eq. 4) is judged on
@@ -63,7 +63,7 @@ class Pair:
         """The resampled interval of `sigma`, which decides whether the verdict is open."""
         return resampled_interval(self.measures[split], self.protocol)
 
-    def verdict(self, split: str = TRAIN) -> Verdict:
+    def verdict(self, split: str = TRAIN) -> Outcome:
         """The verdict on phi_cnf where the split is `train`; elsewhere the same test, for information."""
         return verdict(self.measures[split], self.protocol, self.kappa)
 
