@@ -100,9 +100,9 @@ def declared(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("confidistill", ("plot", "parquet", "distill")),
-        ("tasks", ("plot", "parquet", "distill", "pipeline")),
-        ("flows", ("plot", "parquet", "distill", "pipeline")),
+        ("confidistill", ("plot", "parquet", "distill", "onnx", "export")),
+        ("tasks", ("plot", "parquet", "distill", "onnx", "export", "pipeline")),
+        ("flows", ("plot", "parquet", "distill", "onnx", "export", "pipeline")),
     ],
 )
 def test_what_is_imported_is_required(package, extras):
