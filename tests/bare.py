@@ -10,15 +10,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel of this clone's committed files, built apart from it."""
-    source = folder / "source"
+def copy_source(folder: Path) -> Path:
+    """A copy of this clone's committed files that a wheel could be made of."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if name.startswith(("confidistill/", "tasks/", "flows/")) or name in ("pyproject.toml", "README.md", "LICENSE"):
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    pip("wheel", "--no-build-isolation", "--wheel-dir", folder, source)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this clone's committed files, built apart from it."""
+    pip("wheel", "--no-build-isolation", "--wheel-dir", folder, copy_source(folder / "source"))
     (wheel,) = folder.glob("*.whl")
     return wheel
 
