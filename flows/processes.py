@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flows.forkserver import Command, Forkserver
 from tasks.dvc import search_path
+from tasks.warm import Warm
 
 GRACE_SECONDS = 10
 LOOK_SECONDS = 1.0
@@ -25,6 +26,7 @@ Process = subprocess.Popen[str] | Command
 _stopping = threading.Event()
 _running: set[Process] = set()
 _forkserver = Forkserver()
+_warm = Warm()
 _inherited: set[int] = set()
 _guard = threading.Lock()
 
@@ -68,15 +70,21 @@ def dvc(
     `unwanted` is asked every second: once it says so, the command is ended, with its children.
     """
 
+    own = _environment()
+
     def start() -> Process:
         return _forkserver.start(
             ["--wait-for-lock", *arguments],
-            _environment() | (environment or {}),
+            _warm.environment(own) | (environment or {}),
             tuple(_inherited),
             folder=cwd,
         )
 
-    return _follow(start, log, unwanted)
+    def see(line: str) -> None:
+        _warm.see(line, own)
+        log(line)
+
+    return _follow(start, see, unwanted)
 
 
 def _follow(

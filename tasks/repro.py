@@ -20,6 +20,7 @@ from tasks.dvc import CHATTER, repository, search_path
 from tasks.lock import LOCK
 from tasks.params import load
 from tasks.preflight import preflight
+from tasks.warm import Warm
 
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
@@ -47,13 +48,14 @@ def main() -> None:
 def _repro(stages: int, arguments: list[str]) -> int:
     """Run dvc repro, a line a stage; the number of stages that ran."""
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
-    environment = os.environ | {"PATH": search_path()}
+    warm, own = Warm(), os.environ | {"PATH": search_path()}
     started, ran = time.monotonic(), 0
     seen: set[str] = set()  # DVC may name a stage twice
     # Only stdout is read: progress bars are on stderr and stay on the terminal.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=warm.environment(own)) as process:
         assert process.stdout is not None
         for line in process.stdout:
+            warm.see(line, own)
             if match := STAGE_LINE.match(line):
                 seen.add(match["name"])
                 if line.startswith("Running"):

@@ -206,6 +206,13 @@ def test_an_experiment_can_be_run_shown_and_compared(project):
     assert "property.kappa" in shown.splitlines()[0]
 
 
+def test_a_stage_in_a_process_of_its_own_writes_the_bytes_of_a_forked_one(project):
+    folder = project / "models/intermediate/plain/S_2L"
+    forked = tiny.files_of(folder)
+    tiny.run(project, "tasks.distill_intermediate", "plain", "S_2L")
+    assert tiny.files_of(folder) == forked
+
+
 def test_augmented_rows_keep_label_and_origin(project):
     train = pd.read_parquet(project / "data/raw/varied/train.parquet")
     augmented = pd.read_parquet(project / "data/augmented/varied.parquet")
