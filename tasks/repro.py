@@ -15,10 +15,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError, exits_cleanly
 from tasks.dvc import CHATTER, repository, search_path
 from tasks.lock import LOCK
-from tasks.params import load
+from tasks.params import Params, load
 from tasks.preflight import preflight
 from tasks.warm import Warm
 
@@ -35,38 +36,72 @@ QUIET = (*CHATTER, "> ", "Updating lock file")
 
 @exits_cleanly
 def main() -> None:
-    preflight(load())  # what makes the run impossible is told in one line, before DVC starts
+    params = load()
+    preflight(params)  # what makes the run impossible is told in one line, before DVC starts
     stages = _stage_count(sys.argv[1:])
     committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
-    ran = _repro(stages, sys.argv[1:])
+    run = Run(stages)
+    first = None if sys.argv[1:] else _first_pair(params)
+    if first:
+        run.repro([f"evaluate@{'-'.join(first)}"])
+        print(f"    {_verdict(*first)}", flush=True)
+    run.repro(sys.argv[1:])
+    ran = run.ran
     dry = "--dry" in sys.argv
     print(f"{ran} of {stages} stages {'would run' if dry else 'run'}, {stages - ran} up to date")
     if ran and committed and not dry:
         _compare(committed, LOCK.read_text())
 
 
-def _repro(stages: int, arguments: list[str]) -> int:
-    """Run dvc repro, a line a stage; the number of stages that ran."""
-    command = [sys.executable, "-m", "dvc", "repro", *arguments]
-    warm, own = Warm(), os.environ | {"PATH": search_path()}
-    started, ran = time.monotonic(), 0
-    seen: set[str] = set()  # DVC may name a stage twice
-    # Only stdout is read: progress bars are on stderr and stay on the terminal.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=warm.environment(own)) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            warm.see(line, own)
-            if match := STAGE_LINE.match(line):
-                seen.add(match["name"])
-                if line.startswith("Running"):
-                    ran += 1
-                    minutes, seconds = divmod(int(time.monotonic() - started), 60)
-                    print(f"[{len(seen)}/{stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
-            elif line.strip() and not line.startswith(QUIET):
-                print(f"    {line}", end="", flush=True)
-    if process.returncode:
-        raise UserError("the pipeline stopped at the stage above: mend what it says and run the same command again")
-    return ran
+class Run:
+    """One or more `dvc repro`, a line for each stage that runs, of so many in all."""
+
+    def __init__(self, stages: int) -> None:
+        self.stages = stages
+        self.ran = 0
+        self._seen: set[str] = set()  # DVC may name a stage twice
+        self._started = time.monotonic()
+        self._warm, self._own = Warm(), os.environ | {"PATH": search_path()}
+
+    def repro(self, arguments: list[str]) -> None:
+        """Run `dvc repro ARGUMENTS`.
+
+        Raises:
+            UserError: a stage has failed.
+        """
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        environment = self._warm.environment(self._own)
+        # Only stdout is read: progress bars are on stderr and stay on the terminal.
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._warm.see(line, self._own)
+                self._tell(line)
+        if process.returncode:
+            raise UserError("the pipeline stopped at the stage above: mend what it says and run the same command again")
+
+    def _tell(self, line: str) -> None:
+        if match := STAGE_LINE.match(line):
+            self._seen.add(match["name"])
+            if line.startswith("Running"):
+                self.ran += 1
+                minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+                print(f"[{len(self._seen)}/{self.stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
+        elif line.strip() and not line.startswith(QUIET):
+            print(f"    {line}", end="", flush=True)
+
+
+def _first_pair(params: Params) -> tuple[str, str] | None:
+    """Where its student is still to be made, the first pair: in a long run its verdict comes first."""
+    task, student = next(iter(params.tasks)), next(iter(params.students))
+    made = (Path("models/student") / task / student).exists()
+    return None if made or (len(params.tasks), len(params.students)) == (1, 1) else (task, student)
+
+
+def _verdict(task: str, student: str) -> str:
+    metrics = json.loads((Path("results") / task / student / "metrics.json").read_text())
+    sigma = metrics["train"][SIGMA[metrics["protocol"]]]
+    return f"{task}, {student}: {metrics['verdict']}: sigma {sigma:.4f} on train, kappa {metrics['kappa']:g}"
 
 
 def _stage_count(arguments: list[str]) -> int:

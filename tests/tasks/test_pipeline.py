@@ -59,6 +59,14 @@ def test_the_counter_names_every_stage_once(project):
     assert lines[-1].startswith("[25/25] report")
 
 
+def test_the_first_verdict_is_told_before_the_second_pair_is_distilled(project):
+    lines = (project.parent / "log").read_text().splitlines()
+    metrics = tiny.metrics(project, "plain", "S_2L")
+    told = f"plain, S_2L: {metrics['verdict']}: sigma {metrics['train']['sigma']:.4f} on train, kappa 0.05"
+    later = next(index for index, line in enumerate(lines) if "distill_intermediate@varied-S_2L" in line)
+    assert told in [line.strip() for line in lines[:later]]
+
+
 def test_metrics_hold_the_keys_of_the_contract(project):
     metrics = tiny.metrics(project, "plain", "S_2L")
     measures = json.loads((project / "results/plain/S_2L/measures.json").read_text())
