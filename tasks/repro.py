@@ -101,7 +101,8 @@ def _first_pair(params: Params) -> tuple[str, str] | None:
 def _verdict(task: str, student: str) -> str:
     metrics = json.loads((Path("results") / task / student / "metrics.json").read_text())
     sigma = metrics["train"][SIGMA[metrics["protocol"]]]
-    return f"{task}, {student}: {metrics['verdict']}: sigma {sigma:.4f} on train, kappa {metrics['kappa']:g}"
+    shown = "undefined" if sigma is None else f"{sigma:.4f}"
+    return f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
 
 
 def _stage_count(arguments: list[str]) -> int:

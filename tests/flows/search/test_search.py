@@ -44,7 +44,7 @@ def project(tmp_path_factory) -> Path:
         intermediate=base["intermediate"] | {"epochs": 8},
         prediction=base["prediction"] | {"learning_rate": 3e-3, "epochs": 4},
     )
-    tiny.run(folder, "dvc", "repro", f"evaluate@{PAIR}")
+    tiny.run(folder, "tasks.repro", f"evaluate@{PAIR}")
     return folder
 
 
