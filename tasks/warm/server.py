@@ -9,6 +9,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -145,10 +146,12 @@ def main() -> None:
     import_libraries()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks here how a keeper has ended
     stage = serve(folder / "socket", owner)
-    if stage:
-        sys.argv[:] = [stage.module]
-        sys.path[0] = stage.folder
-        runpy.run_module(stage.module, run_name="__main__", alter_sys=True)
+    if stage is None:
+        shutil.rmtree(folder, ignore_errors=True)  # the owner may have been killed
+        return
+    sys.argv[:] = [stage.module]
+    sys.path[0] = stage.folder
+    runpy.run_module(stage.module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

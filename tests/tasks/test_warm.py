@@ -142,18 +142,21 @@ def test_a_stage_that_was_killed_is_seen_so(environment, folder):
     child.kill()
 
 
-def test_the_warm_process_ends_with_its_owner(cold):
+def test_the_warm_process_ends_with_its_owner_and_leaves_nothing(cold):
     code = f"""
-import psutil
+import os, psutil
 from tasks.warm import Warm
 warm, environment = Warm(), {cold!r}
 warm.environment(environment)
 for _ in range(2):
     warm.see({A_STAGE!r}, environment)
-print(psutil.Process().children()[0].pid)
+print(psutil.Process().children()[0].pid, warm.environment(environment)["SHELL"], flush=True)
+os.kill(os.getpid(), 9)
 """
-    done = subprocess.run([sys.executable, "-c", code], env=cold, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=cold, stdout=subprocess.PIPE, text=True)
+    pid, shell = done.stdout.split()
     deadline = time.monotonic() + 120
-    while psutil.pid_exists(int(done.stdout)):
+    while psutil.pid_exists(int(pid)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    assert not Path(shell).parent.exists()
