@@ -53,12 +53,16 @@ def refuse_to_lose_changes() -> None:
 def report() -> None:
     """Print the verdict table of the last run and say where the report is."""
     from confidistill.report.tables import terminal_table
+    from confidistill.report.variants import terminal_variants
     from tasks.pairs import load_pairs
 
     params = load()
     if not REPORT.exists():
         raise UserError(f"{REPORT}: no such file: run `make demo` or `dvc repro` first")
-    print(terminal_table(load_pairs(params)))
+    pairs = load_pairs(params)
+    print(terminal_table(pairs))
+    if deployed := terminal_variants(pairs):
+        print(f"\n{deployed}")
     print(f"report: {REPORT.resolve()}")
 
 

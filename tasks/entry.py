@@ -37,11 +37,16 @@ def stage(main: Callable[..., None]) -> Callable[[], None]:
 
 
 def _names(module: str, kinds: list[str], params: Params) -> tuple[str, ...]:
-    """The task, the student and the seed that a stage is run for: as given, else as DVC says."""
+    """The task, the student, the seed and the variant that a stage is run for: as given, else as DVC says."""
     given, stage = tuple(sys.argv[1:]), os.environ.get("DVC_STAGE")
     if not given and stage and kinds:
         seeds = map(str, {*params.seeds, *params.floor.seeds})
-        choices: dict[str, Iterable[str]] = {"task": params.tasks, "student": params.students, "seed": seeds}
+        choices: dict[str, Iterable[str]] = {
+            "task": params.tasks,
+            "student": params.students,
+            "seed": seeds,
+            "variant": params.export,
+        }
         return stage_names(stage, [choices[kind] for kind in kinds])
     if len(given) != len(kinds):
         raise UserError(f"usage: python -m tasks.{module} {' '.join(kinds).upper()}".rstrip())

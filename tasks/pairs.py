@@ -11,9 +11,9 @@ import numpy as np
 from confidistill.confidence.measures import measure
 from confidistill.confidence.prediction_files import read_pair
 from confidistill.confidence.predictions import from_logits
-from confidistill.report.pair import Pair
+from confidistill.report.pair import Pair, Variant
 from tasks.params import Params
-from tasks.results import FLOOR, SEEDS
+from tasks.results import COSTS, FLOOR, SEEDS, VARIANTS
 from tasks.tables import label_names, logits, official_rows, splits, teacher_table
 
 
@@ -39,17 +39,31 @@ def load_pair(task: str, student: str) -> Pair:
 
 
 def load_pairs(params: Params) -> list[Pair]:
-    """Every task x student of params.yaml, in its order, with its repeats and its teacher's."""
+    """Every task x student of params.yaml, in its order, with its repeats, its teacher's and its variants."""
     floors = {task: [_measured(task, FLOOR / f"{task}-{seed}") for seed in params.floor.seeds] for task in params.tasks}
     return [
         replace(
             load_pair(task, student),
             repeats=[_measured(task, SEEDS / f"{task}-{student}-{seed}") for seed in params.seeds],
             floor=floors[task],
+            variants=[_variant(params, task, student, variant) for variant in params.export],
         )
         for task in params.tasks
         for student in params.students
     ]
+
+
+def _variant(params: Params, task: str, student: str, variant: str) -> Variant:
+    """What `export` and `time_export` left of a student's variant, measured against the teacher."""
+    name, by = f"{task}-{student}-{variant}", params.property
+    predictions, measures = {}, {}
+    for split in splits(task):
+        table = teacher_table(task, split)
+        labels = table["label"].to_numpy()
+        predictions[split] = from_logits(np.load(VARIANTS / name / f"{split}.npy"), labels)
+        teacher = from_logits(logits(table), labels)
+        measures[split] = measure(teacher, predictions[split], seed=by.seed, resamples=by.resamples)
+    return Variant(variant, predictions, measures, json.loads((COSTS / f"{name}.json").read_text()))
 
 
 def _measured(task: str, folder: Path) -> dict[str, Any]:

@@ -221,6 +221,8 @@ class Params(Section):
     """What picks epochs, prunes and guards; None (`dev` in the file): the dev set, as TinyBERT does it."""
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]]
     floor: Floor
+    export: list[Literal["onnx", "onnx-int8"]]
+    """What each student is exported as, and judged again; none: it is not."""
     augment: dict[str, AugmentSettings | None]
     teacher: TrainingSettings
     general: GeneralSettings
@@ -305,8 +307,9 @@ class Params(Section):
             for name in given:
                 if name not in wanted:
                     raise UserError(f"{key}.{name}: there is none: known are {', '.join(wanted)}")
-        for key, seeds in (("seeds", self.seeds), ("floor.seeds", self.floor.seeds)):
-            if len(set(seeds)) < len(seeds):
+        once: dict[str, list[Any]] = {"seeds": self.seeds, "floor.seeds": self.floor.seeds, "export": self.export}
+        for key, listed in once.items():
+            if len(set(listed)) < len(listed):
                 raise UserError(f"{key}: one is named twice")
         for name in self.tasks:
             self.teacher_of(name)

@@ -7,6 +7,7 @@ so that plain `dvc repro` says the same.
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,7 @@ from tasks.pins import PINS, pins
 
 PASSED = Path("data/preflight.txt")
 COPIES = 2  # of an output: in its folder, and in DVC's cache
+EXPORTS_BY = ("onnx", "onnxscript", "onnxruntime")
 TRAINED = 3  # times a model's bytes while it is trained: weights and AdamW's two moments, in the checkpoint
 
 # Of models that params.yaml may name before they are fetched.
@@ -44,6 +46,7 @@ def preflight(params: Params) -> None:
     _check_tables(params)
     _check_teachers(params)
     check_gpus()
+    _check_packages(params)
     base = base_of(params)
     if base:
         check_fit(params, base)
@@ -136,6 +139,16 @@ def _fetched(params: Params) -> Iterator[tuple[str, str]]:
     for name, student in params.students.items():
         if student.checkpoint:
             yield f"download_checkpoint@{name}", student.checkpoint
+
+
+def _check_packages(params: Params) -> None:
+    """What `export` needs is installed."""
+    missing = [name for name in EXPORTS_BY if params.export and not find_spec(name)]
+    if missing:
+        raise UserError(
+            f"export: the package {missing[0]!r} is not installed: `pip install 'confidistill[export]'`, "
+            "or leave the list empty"
+        )
 
 
 def _check_disk(params: Params, base: Base) -> None:

@@ -24,6 +24,7 @@ SETTINGS = {
     "selection",
     "seeds",
     "floor",
+    "export",
     "augment",
     "teacher",
     "general",
@@ -42,7 +43,10 @@ def main(params: Params) -> None:
     sigma: dict[str, dict[str, float]] = {}
     for pair in pairs:
         for split in judged_splits(pair.task):
-            sigma.setdefault(split_name(split), {})[f"{pair.task}-{pair.student}"] = pair.sigma(split)
+            of_split, name = sigma.setdefault(split_name(split), {}), f"{pair.task}-{pair.student}"
+            of_split[name] = pair.sigma(split)
+            for variant in pair.variants:
+                of_split[f"{name}-{variant.name}"] = variant.measures[split][pair.judged_measure]
     with atomic_file(Path("results/sigma.json")) as path:
         path.write_text(json_text(sigma))
 

@@ -14,6 +14,8 @@ from tasks.tables import splits
 PLOTS = Path("results/plots")
 SEEDS = PLOTS / "seeds"  # logits of the repeats
 FLOOR = PLOTS / "floor"  # logits of the teachers of other seeds
+VARIANTS = PLOTS / "variants"  # logits of what students are exported as
+COSTS = PLOTS / "costs"  # sizes and times of these, measured
 
 
 def hashes(task: str, student: str) -> str:
@@ -36,7 +38,9 @@ def remove_leftovers(params: Params) -> None:
     pairs = {f"{task}-{student}" for task in params.tasks for student in params.students}
     seeds = {f"{pair}-{seed}" for pair in pairs for seed in params.seeds}
     floor = {f"{task}-{seed}" for task in params.tasks for seed in params.floor.seeds}
-    for folder, listed in ((SEEDS, seeds), (FLOOR, floor), (PLOTS, pairs | {SEEDS.name, FLOOR.name})):
+    variants = {f"{pair}-{variant}" for pair in pairs for variant in params.export}
+    kept = {SEEDS: seeds, FLOOR: floor, VARIANTS: variants, COSTS: {f"{name}.json" for name in variants}}
+    for folder, listed in [*kept.items(), (PLOTS, pairs | {folder.name for folder in kept})]:
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.name not in listed:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,5 +1,6 @@
 """A sequence classifier in a Hugging Face folder, of any family that transformers knows."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
-from confidistill.distillation.data import Examples
+from confidistill.architectures.architecture import model_inputs
+from confidistill.distillation.data import Examples, collator
 from confidistill.distillation.inference import logits_of
 from confidistill.distillation.validation import check_length
 from confidistill.errors import UserError
@@ -55,6 +57,22 @@ class HuggingFaceClassifier:
             batch_size=1 if padding is None else self.batch_size,  # nothing to pad a shorter text with
             what=f"logits of {self.folder}",
         )
+
+    def batch(self, table: pd.DataFrame) -> Callable[[], np.ndarray]:
+        """The rows of a table as one padded batch; the function runs the model on it: (B, C)."""
+        tokenizer = load_tokenizer(self.folder)
+        columns = [name for name in ("text", "text_pair") if name in table]
+        examples = Examples(tokenizer, table[columns], self.max_length)
+        batch = collator(tokenizer.pad_token_id or 0)([examples[row] for row in range(len(examples))])
+        model = self.model.eval()
+        inputs = {name: batch[name].to(model.device) for name in model_inputs(model)}
+
+        def run() -> np.ndarray:
+            with torch.inference_mode():
+                logits: np.ndarray = model(**inputs).logits.float().cpu().numpy()
+            return logits
+
+        return run
 
     @cached_property
     def model(self) -> PreTrainedModel:

@@ -9,6 +9,7 @@ import onnx
 from transformers import PreTrainedModel
 
 from confidistill.classifiers.huggingface import HuggingFaceClassifier
+from confidistill.errors import UserError
 from confidistill.export.graph import onnx_graph
 from confidistill.files import atomic_folder
 from confidistill.text.tokens import load_tokenizer
@@ -20,6 +21,17 @@ SAYS = {
     "onnx": "fp32, as it was trained",
     "onnx-int8": "weights in 8 bits, a scale a channel; activations are quantised as they come",
 }
+
+
+def variant_named(name: str) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in VARIANTS:
+        raise UserError(f"unknown variant {name!r}: use {' or '.join(VARIANTS)}")
+    return VARIANTS[VARIANTS.index(name)]
 
 
 def export(student: Path, variant: Variant, output: Path) -> None:

@@ -14,7 +14,7 @@ from confidistill.confidence.difference import pairwise_difference
 from confidistill.confidence.verdict import objection
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
-from confidistill.report import figures, spread, tables
+from confidistill.report import figures, spread, tables, variants
 from confidistill.report.pair import TRAIN, Pair, marked_name, split_name
 
 EXAMPLES = 10
@@ -62,7 +62,7 @@ SHARES = ("agreement", "ece_top_label_teacher", "ece_top_label_student")
 def build_report(
     pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[str, str], output_dir: Path
 ) -> list[Path]:
-    """Write report.html and table.csv, table.md, table2.csv, table2.md, table2.tex; the paths written.
+    """Write report.html, table.{csv,md}, table2.{csv,md,tex}, variants.{csv,md,tex}, seeds.csv; the paths written.
 
     Args:
         pairs: in the order of the tables, at least one.
@@ -75,7 +75,11 @@ def build_report(
     """
     if not pairs:
         raise UserError("nothing to report: params.yaml lists no task or no student")
-    contents = {"report.html": page(pairs, settings, versions), **tables.renderings(pairs)}
+    contents = {
+        "report.html": page(pairs, settings, versions),
+        **tables.renderings(pairs),
+        **variants.renderings(pairs),
+    }
     contents["seeds.csv"] = spread.spread_table(pairs).to_csv(index=False)
     written = []
     for name, text in contents.items():
@@ -101,6 +105,8 @@ def page(pairs: Sequence[Pair], settings: Mapping[str, Any], versions: Mapping[s
         paper_table=tables.table2(pairs),
         spread=spread.display_spread(pairs),
         spread_legend=spread.LEGEND,
+        variants=variants.display_variants(pairs),
+        variants_legend=variants.LEGEND,
         parts=tables.parts(pairs),
         others=OTHERS,
         settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100),

@@ -16,6 +16,19 @@ SPLIT_NAMES = {TRAIN: "Tr"}
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A student as it is deployed: its predictions of each split, and its measures against the teacher's.
+
+    `costs` is of `teacher`, `student` and `deployed`: bytes, p50_ms, p99_ms, texts_per_second.
+    """
+
+    name: str
+    predictions: Mapping[str, Predictions]
+    measures: Mapping[str, Mapping[str, Any]]
+    costs: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Pair:
     """A teacher, a student, and what was measured of them.
 
@@ -35,6 +48,7 @@ class Pair:
     """measures.json of the same pair, distilled with other seeds."""
     floor: Sequence[Mapping[str, Any]] = ()
     """measures.json of the teacher against itself, fine-tuned with other seeds."""
+    variants: Sequence[Variant] = ()
 
     @property
     def splits(self) -> list[str]:

@@ -23,7 +23,7 @@ MEASURES = (
 )
 EXTRA_MEASURES = ("mcc_teacher", "mcc_student", "f1_teacher", "f1_student")
 ABSENT = "–"
-LEFT = ("task", "student", "split", "guard", "verdict")  # columns of words
+LEFT = ("task", "student", "deployed", "split", "guard", "verdict")  # columns of words
 INTERVAL_LEGEND = "[95 %]: a confidence interval, for text that the student has not seen (so not for Tr)."
 OTHER_VERDICTS = {
     "open": "open: too close to call, σ over resampled rows lies on both sides of κ.",
@@ -102,14 +102,18 @@ def terminal_table(pairs: Sequence[Pair]) -> str:
     table = display_table(pairs)
     repeated = table[["task", "student"]].eq(table[["task", "student"]].shift()).all(axis=1)
     table.loc[repeated, ["task", "student"]] = ""
-    text = [*table.columns[:3], "verdict"]
+    return "\n".join([aligned(table, [*table.columns[:3], "verdict"]), *legend(pairs)])
+
+
+def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
+    """A table of strings for a terminal; the columns `words` are aligned left, others right."""
     widths = {name: max(len(name), *table[name].str.len()) for name in table.columns}
-    lines = ["  ".join(f"{name:{'<' if name in text else '>'}{width}}" for name, width in widths.items())]
+    lines = ["  ".join(f"{name:{'<' if name in words else '>'}{width}}" for name, width in widths.items())]
     lines.append("  ".join("─" * width for width in widths.values()))
     for row in table.to_dict("records"):
-        cells = (f"{row[name]:{'<' if name in text else '>'}{width}}" for name, width in widths.items())
+        cells = (f"{row[name]:{'<' if name in words else '>'}{width}}" for name, width in widths.items())
         lines.append("  ".join(cells))
-    return "\n".join(line.rstrip() for line in [*lines, *legend(pairs)])
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def table2(pairs: Sequence[Pair], protocol: Protocol = "released") -> pd.DataFrame:

@@ -141,6 +141,7 @@ def test_a_long_text_loses_its_middle_and_keeps_its_ends() -> None:
 
 def test_build_report_writes_all_files_the_same_twice_and_nothing_else(tmp_path: Path) -> None:
     names = ["report.html", "seeds.csv", "table.csv", "table.md", "table2.csv", "table2.md", "table2.tex"]
+    names += ["variants.csv", "variants.md", "variants.tex"]
     for folder in ("a", "b"):
         written = build_report([synthetic_pair()], SETTINGS, VERSIONS, tmp_path / folder)
         assert sorted(written) == [tmp_path / folder / name for name in names]

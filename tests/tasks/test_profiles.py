@@ -52,6 +52,7 @@ def stages(params: Params) -> set[str]:
         *(f"{name}@{student}" for name in ("download_checkpoint", "general_distill") for student in params.students),
         *(f"{name}@{pair}" for name in ("distill_intermediate", "distill_prediction", "evaluate") for pair in pairs),
         *(f"repeat@{pair}-{seed}" for pair in pairs for seed in params.seeds),
+        *(f"{name}@{pair}-{form}" for name in ("export", "time_export") for pair in pairs for form in params.export),
         *(f"reseed_teacher@{task}-{seed}" for task in params.tasks for seed in params.floor.seeds),
     }
 
@@ -71,7 +72,7 @@ def test_a_profile_is_drawn_and_dry_run(clone, profile):
     commands = re.findall(r"^> python -m tasks\.(\w+)$", planned, flags=re.MULTILINE)
     assert len(commands) == len(expected)
     seeds = [str(seed) for seed in (*params.seeds, *params.floor.seeds)]
-    choices = {"task": params.tasks, "student": params.students, "seed": seeds}
+    choices = {"task": params.tasks, "student": params.students, "seed": seeds, "variant": params.export}
     for stage in expected:
         module, _, item = stage.partition("@")
         assert module in commands

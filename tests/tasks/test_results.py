@@ -46,5 +46,12 @@ def test_leftovers_go_and_pairs_stay(folder):
     (plots / "other-S_9L").mkdir()
     (plots / "other-S_9L" / "x.csv").write_text("")
     (plots / ".DS_Store").write_text("")
-    remove_leftovers(SimpleNamespace(tasks=["movies"], students=["S_2L"], seeds=[], floor=SimpleNamespace(seeds=[])))
+    for name in ("costs/movies-S_2L-onnx.json", "costs/movies-S_2L-onnx-int8.json"):
+        (plots / name).parent.mkdir(exist_ok=True)
+        (plots / name).write_text("{}")
+    listed = {"tasks": ["movies"], "students": ["S_2L"], "seeds": [], "floor": SimpleNamespace(seeds=[])}
+    remove_leftovers(SimpleNamespace(**listed, export=["onnx"]))
+    assert sorted(path.name for path in plots.iterdir()) == ["costs", "movies-S_2L"]
+    assert [path.name for path in (plots / "costs").iterdir()] == ["movies-S_2L-onnx.json"]
+    remove_leftovers(SimpleNamespace(**listed, export=[]))
     assert [path.name for path in plots.iterdir()] == ["movies-S_2L"]
