@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from confidistill.files import atomic_file, json_text
+from confidistill.teachers.lookup import TABLE
 from tasks.entry import stage
 from tasks.params import Params
 from tasks.results import COSTS
@@ -19,10 +20,12 @@ def main(params: Params, task: str, student: str, variant: str) -> None:
     from confidistill.export.cost import costs
 
     folders = {
-        "teacher": Path("models/teacher") / task,
         "student": Path("models/student") / task / student,
         "deployed": Path("models/export") / task / student / variant,
     }
+    teacher = Path("models/teacher") / task
+    if not (teacher / TABLE).is_file():  # a table of predictions has no size and takes no time
+        folders = {"teacher": teacher} | folders
     table = teacher_table(task, "train")
     chosen = np.linspace(0, len(table) - 1, min(ROWS, len(table))).astype(int)
     measured = costs(folders, table.iloc[chosen], max_length=params.task(task).max_length)

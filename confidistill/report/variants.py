@@ -73,8 +73,8 @@ def sigma_between(pair: Pair, split: str, first: Predictions, second: Prediction
 
 
 def _costs(variant: Variant, name: str) -> dict[str, Any]:
-    own, teacher = variant.costs[name], variant.costs["teacher"]
-    return dict(own) | {f"{measure}_ratio": own[measure] / teacher[measure] for measure in own}
+    own, teacher = variant.costs[name], variant.costs.get("teacher")
+    return dict(own) | {f"{measure}_ratio": own[measure] / teacher[measure] if teacher else None for measure in own}
 
 
 def display_variants(pairs: Sequence[Pair]) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def display_variants(pairs: Sequence[Pair]) -> pd.DataFrame:
                 "verdict": chain if of_train else f"({chain})",
                 "MB": f"{row['bytes'] / 1e6:.1f}" if of_train else "",
                 **{
-                    f"{title}/T": f"{row[f'{name}_ratio']:.2f}" if of_train else ""
+                    f"{title}/T": _ratio(row[f"{name}_ratio"]) if of_train else ""
                     for title, name in (
                         ("size", "bytes"),
                         ("p50", "p50_ms"),
@@ -107,6 +107,10 @@ def display_variants(pairs: Sequence[Pair]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(shown)
+
+
+def _ratio(value: float | None) -> str:
+    return ABSENT if pd.isna(value) else f"{value:.2f}"
 
 
 def terminal_variants(pairs: Sequence[Pair]) -> str:

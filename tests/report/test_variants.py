@@ -73,6 +73,14 @@ def test_costs_are_ratios_to_the_teachers():
     assert table.loc[("onnx-int8", "Tr"), names].tolist() == [0.125, 0.25, 0.2, 3.5]
 
 
+def test_a_teacher_that_is_a_table_has_no_costs():
+    pair = exported()
+    known = {name: cost for name, cost in COSTS.items() if name != "teacher"}
+    pair = replace(pair, variants=[replace(pair.variants[0], costs=known)])
+    assert display_variants([pair])["p50/T"].tolist() == ["–", "", "–", ""]
+    assert variant_table([pair])["p50_ms"].tolist() == [4.0, 4.0, 2.0, 2.0]
+
+
 def test_the_verdict_is_on_the_chain():
     """A student near its teacher, and so rough a rounding that what is deployed is not."""
     shown = display_variants([exported(noise=2.0, **{"kappa": 0.15})])
