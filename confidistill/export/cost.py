@@ -1,4 +1,4 @@
-"""What a classifier costs where it is deployed: bytes on disk, and time on one thread of the processor."""
+"""What a classifier costs where it is deployed: bytes on disk, and time of one thread of the processor."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +36,7 @@ def costs(folders: Mapping[str, Path], table: pd.DataFrame, *, max_length: int) 
     """Each classifier on the rows of `table`, on one thread; by name.
 
     They are measured in turn, several times over, so that a slow moment of the machine falls on all alike; each by
-    itself for a while, as it would be served.
+    itself for a while, as it would be served. A time is that of the thread, so that waiting for others is not in it.
 
     Raises:
         UserError: a folder holds no classifier, or the table no text.
@@ -74,12 +74,12 @@ def _opened(folder: Path, max_length: int) -> HuggingFaceClassifier | OnnxClassi
 
 
 def _timed(runs: list[Run]) -> list[float]:
-    """The seconds of each."""
+    """The seconds that the processor worked on each: what else it did meanwhile is not in them."""
     seconds = []
     for run in runs:
-        started = time.perf_counter()
+        started = time.thread_time()
         run()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.thread_time() - started)
     return seconds
 
 

@@ -19,7 +19,8 @@ SPLIT_NAMES = {TRAIN: "Tr"}
 class Variant:
     """A student as it is deployed: its predictions of each split, and its measures against the teacher's.
 
-    `costs` is of `teacher` (unless that is known by its predictions alone), `student` and `deployed`: bytes, p50_ms, p99_ms, texts_per_second.
+    `costs` is of `teacher` (unless it is a table of predictions), `student` and `deployed`: bytes,
+    p50_ms, p99_ms, texts_per_second.
     """
 
     name: str
