@@ -1,6 +1,7 @@
 """What is exported says what the student says, is of use alone, and is the same bytes each time."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from collections import Counter
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
 
 from confidistill.classifiers import open_classifier
 from confidistill.classifiers.onnx_file import OnnxClassifier
+from confidistill.cli import app
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
 from confidistill.distillation.classifier import new_classifier, save_classifier
@@ -150,3 +154,60 @@ def test_the_layout_of_the_hub(folder, rows, tmp_path):
     (tmp_path / "hub" / "model.onnx").rename(tmp_path / "hub" / "onnx" / "model.onnx")
     found = OnnxClassifier(tmp_path / "hub" / "onnx" / "model.onnx", max_length=32)
     assert found.class_names == ["bad", "fair", "good"]
+
+
+def test_the_example_of_the_docs_says_what_the_classifier_says(folder, rows, tmp_path):
+    page = (tiny.ROOT / "docs" / "export.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.M)
+    shutil.copytree(folder / "onnx-int8", tmp_path / "models/export/movies/S_3L/onnx-int8")
+    text = rows["text"].iloc[0]
+    (quoted,) = re.findall(r'encode\("(.*)"\)', example)
+    done = subprocess.run(
+        [sys.executable, "-c", example.replace(quoted, text)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    said = logits(folder / "onnx-int8", rows[["text"]].head(1))[0]
+    name, shares = done.stdout.split(maxsplit=1)
+    assert name == ["bad", "fair", "good"][int(said.argmax())]
+    np.testing.assert_allclose(np.array(shares.strip(" []\n").split(), float), softmax(said[None])[0], atol=1e-4)
+
+
+def test_compare_of_an_onnx_file_with_a_model_of_another_tokenizer(folder, rows, tmp_path):
+    """Each reads with its own: the student's twin has another vocabulary, in another order, and says the same."""
+    twin = tmp_path / "twin"
+    shutil.copytree(folder / "student", twin)
+    tokenizer = json.loads((twin / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    count = len(vocabulary)
+    special = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    words = [word for word in vocabulary if word not in special]
+    turned = dict(zip(words, [vocabulary[word] for word in words[1:] + words[:1]], strict=True))
+    tokenizer["model"]["vocab"] = special | turned
+    (twin / "tokenizer.json").write_text(json.dumps(tokenizer))
+    weights = load_file(twin / "model.safetensors")
+    (name,) = [name for name in weights if name.endswith("word_embeddings.weight")]
+    moved = weights[name].copy()
+    for word, index in turned.items():
+        moved[index] = weights[name][vocabulary[word]]
+    assert len(moved) == count
+    save_file(weights | {name: moved}, twin / "model.safetensors", {"format": "pt"})
+    table = rows.assign(stars=[["bad", "fair", "good"][index % 3] for index in range(len(rows))])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    given = [
+        "compare",
+        "--teacher",
+        twin,
+        "--student",
+        folder / "onnx" / "model.onnx",
+        "--data",
+        tmp_path / "table.csv",
+    ]
+    given += ["--text", "text", "--label", "stars", "--max-length", "32", "--json", tmp_path / "out.json"]
+    done = CliRunner().invoke(app, list(map(str, given)))
+    assert done.exit_code == 1, done.output  # random weights have learnt nothing
+    measured = json.loads((tmp_path / "out.json").read_text())
+    assert measured["sigma"] == pytest.approx(0, abs=1e-5)
+    assert measured["agreement"] == 1
+    shutil.copy(folder / "student" / "tokenizer.json", twin)  # read with the other's, it says other things
+    CliRunner().invoke(app, list(map(str, given)))
+    assert json.loads((tmp_path / "out.json").read_text())["sigma"] > 0.01
