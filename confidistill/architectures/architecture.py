@@ -105,6 +105,8 @@ def reshaped(
         setattr(other, architecture.names.get(name, name), size)
     if hasattr(config, "head_dim"):
         other.head_dim = hidden_size // attention_heads
+    if hasattr(config, "pooler_hidden_size"):
+        other.pooler_hidden_size = hidden_size
     if getattr(config, "embedding_size", None) == config.hidden_size and architecture.projection:
         other.embedding_size = hidden_size
     if getattr(config, "layer_types", None):
@@ -120,6 +122,16 @@ def model_inputs(model: nn.Module) -> tuple[str, ...]:
     taken = inspect.signature(type(model).forward).parameters
     segments: Any = getattr(getattr(model, "config", None), "type_vocab_size", 2)
     return tuple(name for name in BATCH_INPUTS if name in taken and (name != "token_type_ids" or segments > 1))
+
+
+def own_storage(model: nn.Module) -> None:
+    """Give each parameter memory of its own: of some files, several are read as one.
+
+    What is a part of larger memory cannot be saved as safetensors.
+    """
+    for parameter in model.parameters():
+        if parameter.untyped_storage().nbytes() > parameter.nbytes:
+            parameter.data = parameter.data.clone()
 
 
 def dropouts(config: PretrainedConfig) -> list[str]:

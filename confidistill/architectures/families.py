@@ -81,6 +81,7 @@ ESM = Architecture(
     tables=BERT.tables,
     layers=BERT.layers,
     longest=_esm,
+    narrower=False,
     unused=("pooler", "contact_head"),
 )
 
@@ -128,7 +129,7 @@ FAMILIES = (
     MODERNBERT,
     NOMIC_BERT,
     GTE,
-    replace(GTE, model_type="jina_embeddings_v3"),
+    replace(GTE, model_type="jina_embeddings_v3", narrower=False),
     EUROBERT,
     MPNET,
     DEBERTA,

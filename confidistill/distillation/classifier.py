@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
+from confidistill.architectures.architecture import own_storage
 from confidistill.confidence.agreement import accuracy, matthews
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
@@ -31,6 +32,7 @@ def new_classifier(encoder: Path, label_names: Sequence[str], **changes: Any) ->
         label2id={name: index for index, name in enumerate(label_names)},
         **changes,
     )
+    own_storage(model)
     return model
 
 

@@ -20,8 +20,8 @@ def check_width(architecture: Architecture, teacher: int, student: int) -> None:
     """Raise a UserError if a student of the family cannot have that hidden size."""
     if not architecture.narrower and student != teacher:
         raise UserError(
-            f"hidden_size {student} is not the teacher's {teacher}: the widths inside a {architecture.model_type} hang "
-            "together: set hidden_size to the teacher's"
+            f"hidden_size {student} is not the teacher's {teacher}: students of a {architecture.model_type} keep its "
+            "width: set hidden_size to the teacher's"
         )
 
 

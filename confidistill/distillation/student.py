@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from confidistill.architectures import architecture_of
-from confidistill.architectures.architecture import Architecture, part, reshaped
+from confidistill.architectures.architecture import Architecture, own_storage, part, reshaped
 from confidistill.distillation.compatibility import check_heads, check_width
 from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.scores import forward
@@ -174,6 +174,7 @@ def load_student(folder: Path) -> Student:
         raise UserError(f"{path}: no such file: {folder} is not a general or intermediate student")
     projection = load_file(path)
     encoder = AutoModel.from_pretrained(folder, use_safetensors=True)
+    own_storage(encoder)
     student = Student(encoder, projection["weight"].shape[0])
     student.projection.load_state_dict(projection)
     return student

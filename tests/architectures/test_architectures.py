@@ -9,6 +9,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForSequenceClassification,
     BertForMaskedLM,
     DistilBertConfig,
     GPT2Config,
@@ -183,3 +184,15 @@ def test_the_page_of_families_says_what_each_supports():
         assert (narrower == "yes") == family.narrower
         assert ("words" in augmented) == (family.words is not no_words)
         assert ("masked LM" in augmented) == bool(family.masked_lm_head)
+
+
+def test_a_narrower_classifier_runs_to_its_logits(model):
+    """Its head, too, is of the new width."""
+    architecture = architecture_of(model.config)
+    if not architecture.narrower:
+        return
+    sizes = {"layers": 1, "hidden_size": 8, "intermediate_size": 16, "attention_heads": 4}
+    config = reshaped(architecture, model.config, **sizes)
+    classifier = AutoModelForSequenceClassification.from_config(config)
+    ids = torch.arange(6)[None]
+    assert classifier(ids, attention_mask=torch.ones_like(ids)).logits.shape == (1, 2)

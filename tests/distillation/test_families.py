@@ -107,6 +107,7 @@ def stopped_at(step, stage, monkeypatch):
 
 
 def test_a_family_goes_the_whole_way(folder, monkeypatch, capsys):
+    model_type = json.loads((folder / "base/config.json").read_text())["model_type"]
     start_student(
         folder / "base", folder / "general", shape=SHAPE, initialisation="teacher", layer_map="uniform", seed=7
     )
@@ -115,7 +116,6 @@ def test_a_family_goes_the_whole_way(folder, monkeypatch, capsys):
     said = capsys.readouterr().out
     stage_1(folder, folder / "whole")
     assert contents(folder / "resumed") == contents(folder / "whole")
-    model_type = json.loads((folder / "base/config.json").read_text())["model_type"]
     silent = f"{model_type} gives no attention scores: hidden states alone are matched" not in said
     assert silent == (model_type in SCORED)
 
