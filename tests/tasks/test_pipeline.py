@@ -1,13 +1,11 @@
 """The whole DVC graph at tiny size: every stage a real process, every output where the contract says."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from tests import tiny
 
@@ -240,28 +238,3 @@ def test_transfer_text_is_labelled_by_the_teacher_alone_and_judges_nothing(proje
     assert not set(transfer["text"]) & set(pd.concat(known))
     assert "transfer" not in json.loads((project / "results/varied/S_2L/measures.json").read_text())
     assert [path.name for path in (project / "data/transfer/plain").iterdir()] == ["NONE"]
-
-
-def test_a_pair_is_exported_judged_and_timed(project, tmp_path):
-    """In a copy with one task: two stages more, and the report; then none."""
-    copy = tmp_path / "project"
-    shutil.copytree(project, copy, symlinks=True)
-    content = YAML(typ="safe").load(copy / "params.yaml")
-    for section, name in (("tasks", "varied"), ("augment", "varied"), ("pairs", "varied-S_2L")):
-        del content[section][name]
-    YAML(typ="safe").dump(content | {"export": ["onnx-int8"]}, copy / "params.yaml")
-    ran = tiny.run(copy, "tasks.repro").stdout
-    stages = [line.split()[1] for line in ran.splitlines() if line.startswith("[")]
-    new = ["export@plain-S_2L-onnx-int8", "time_export@plain-S_2L-onnx-int8", "report"]
-    assert [name for name in stages if name in new] == new
-    assert not [name for name in stages if name.startswith(("finetune", "distill", "evaluate"))]
-    assert (copy / "models/export/plain/S_2L/onnx-int8/tokenizer.json").exists()
-    table = pd.read_csv(copy / "results/variants.csv").set_index(["variant", "split"])
-    student = json.loads((copy / "results/plain/S_2L/measures.json").read_text())
-    for split, name in (("train", "Tr"), ("dev", "dev")):
-        assert table.loc[("pytorch", name), "sigma_teacher"] == pytest.approx(student[split]["sigma"])
-        assert 0 < table.loc[("onnx-int8", name), "sigma_student"] < 0.2
-    assert 0 < table.loc[("onnx-int8", "Tr"), "bytes_ratio"] < table.loc[("pytorch", "Tr"), "bytes_ratio"] < 1
-    sigmas = json.loads((copy / "results/sigma.json").read_text())["Tr"]
-    assert sigmas["plain-S_2L-onnx-int8"] == pytest.approx(table.loc[("onnx-int8", "Tr"), "sigma_teacher"])
-    assert "Running stage" not in tiny.run(copy, "dvc", "repro", "--dry").stdout
