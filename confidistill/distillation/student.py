@@ -99,8 +99,11 @@ def _start_from_teacher(student: Student, teacher: PreTrainedModel, layer_map: L
         else:
             inside = tuple(f"{path}." for path in architecture.embeddings)
             taken = {key: key for key in own.state_dict() if key.startswith(inside)}
-        # A student's layer may have a norm that the teacher's lacks: ModernBERT's first layer has one less.
-        own.load_state_dict({key: state[other] for key, other in taken.items() if other in state}, strict=False)
+        # A student's layer may have a norm that the teacher's lacks: ModernBERT's first layer has one less. What no
+        # head uses may depend on the number of layers: ESM's contacts.
+        unused = tuple(f"{path}." for path in architecture.unused)
+        used = {key: other for key, other in taken.items() if other in state and not key.startswith(unused)}
+        own.load_state_dict({key: state[other] for key, other in used.items()}, strict=False)
         basis = torch.eye(width)
     else:
         basis = _start_narrower(own, teacher, architecture)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from confidistill.distillation.checkpoints import mark_complete
 from confidistill.distillation.data import Batch, BucketedBatches
@@ -74,6 +76,14 @@ class StepTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         return self.loader
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # As they are: `save_pretrained` writes some families' weights under the names of older releases, which a
+        # resumed run, that loads them as they are, would pass over.
+        if self.args.should_save:
+            folder = Path(str(output_dir))
+            folder.mkdir(parents=True, exist_ok=True)
+            save_model(self.accelerator.unwrap_model(self.model), str(folder / SAFE_WEIGHTS_NAME))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
