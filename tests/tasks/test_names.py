@@ -64,7 +64,8 @@ def test_dvc_itself_runs_no_name(tmp_path):
     (folder / "data" / "preflight.txt").write_text("as if it had passed\n")
     (folder / "data" / "pins").mkdir()
     for name in ATTACKS:
-        (folder / "data" / "pins" / f"transfer-{name}.json").write_text("null\n")
+        for kind in ("transfer", "teacher"):
+            (folder / "data" / "pins" / f"{kind}-{name}.json").write_text("null\n")
     stages = ["--single-item", "--glob", "download_data@*"]
     done = tiny.run(folder, "dvc", "repro", "--keep-going", *stages, check=False)
     assert done.returncode
