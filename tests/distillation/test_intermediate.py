@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from transformers import ElectraConfig, ElectraModel
+from transformers import RoFormerConfig, RoFormerModel
 
 from confidistill.distillation.intermediate import distill_intermediate
 from confidistill.errors import UserError
@@ -93,11 +93,11 @@ def test_not_a_student(assets, tmp_path):
         run(assets, tmp_path / "out", pd.read_parquet(assets / "train.parquet"), student=assets / "base")
 
 
-def test_not_of_the_bert_family(assets, tmp_path):
+def test_of_no_family_that_is_supported(assets, tmp_path):
     shutil.copytree(assets / "plain", tmp_path / "teacher")
     (tmp_path / "teacher" / "model.safetensors").unlink()
     sizes = {"hidden_size": 24, "embedding_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2}
-    ElectraModel(ElectraConfig(vocab_size=80, intermediate_size=48, **sizes)).save_pretrained(tmp_path / "teacher")
+    RoFormerModel(RoFormerConfig(vocab_size=80, intermediate_size=48, **sizes)).save_pretrained(tmp_path / "teacher")
     table = pd.read_parquet(assets / "train.parquet")
-    with pytest.raises(UserError, match="a 'electra' model is not supported"):
+    with pytest.raises(UserError, match="a 'roformer' model is not supported"):
         run(tmp_path, tmp_path / "out", table, base="teacher", student=assets / "plain-student")

@@ -38,6 +38,7 @@ except KeyboardInterrupt:
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     (root / "tasks").mkdir()
+    (root / "tasks" / "__init__.py").touch()  # before the project's own, which is installed
     for name, code in {"told": TOLD, "waits": WAITS, "loaded": "import sys; print('torch' in sys.modules)"}.items():
         (root / "tasks" / f"{name}.py").write_text(code)
     return root
