@@ -100,10 +100,12 @@ def _start_from_teacher(student: Student, teacher: PreTrainedModel, layer_map: L
             inside = tuple(f"{path}." for path in architecture.embeddings)
             taken = {key: key for key in own.state_dict() if key.startswith(inside)}
         # A student's layer may have a norm that the teacher's lacks: ModernBERT's first layer has one less. What no
-        # head uses may depend on the number of layers: ESM's contacts.
-        unused = tuple(f"{path}." for path in architecture.unused)
-        used = {key: other for key, other in taken.items() if other in state and not key.startswith(unused)}
-        own.load_state_dict({key: state[other] for key, other in used.items()}, strict=False)
+        # head uses may be of another size for another number of layers: ESM's contacts.
+        own_state, unused = own.state_dict(), tuple(f"{path}." for path in architecture.unused)
+        for key, other in taken.items():
+            if other in state and not (key.startswith(unused) and own_state[key].shape != state[other].shape):
+                own_state[key] = state[other]
+        own.load_state_dict(own_state)
         basis = torch.eye(width)
     else:
         basis = _start_narrower(own, teacher, architecture)
