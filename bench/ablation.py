@@ -20,12 +20,11 @@ import pandas as pd
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.measures import measure
 from confidistill.confidence.predictions import from_logits
-from confidistill.distillation.prediction import distill_prediction
 from confidistill.errors import exits_cleanly
 from confidistill.files import atomic_file
-from tasks.entry import terms, training
-from tasks.params import Params, PredictionTerm, load
-from tasks.tables import distillation_table, label_names, logits, selection_split, splits, teacher_table
+from tasks.distill_prediction import distil
+from tasks.params import Params, load
+from tasks.tables import logits, splits, teacher_table
 
 Means = Mapping[str, Any]
 FOLDER = Path("results/ablation")
@@ -33,7 +32,7 @@ MEASURES = ("sigma", "agreement", "accuracy_student")
 
 
 def loss(*names: str) -> Means:
-    return {"loss": [PredictionTerm(name=name, weight=1.0) for name in names]}
+    return {"loss": [{"name": name, "weight": 1.0} for name in names]}
 
 
 def means(epochs: int, some_transfer: bool) -> dict[str, Means]:
@@ -63,38 +62,21 @@ def means(epochs: int, some_transfer: bool) -> dict[str, Means]:
 
 def train(params: Params, task: str, student: str, changes: Means, seed: int, folder: Path) -> dict[str, Any]:
     """Stage 2 with `changes` to the pair's settings: the measures on each split, and seconds."""
-    changed = dict(changes)
-    table = distillation_table(task)
-    if not changed.pop("transfer", False):
-        table = table[table["label"] >= 0]
-    settings = params.prediction_of(task, student).model_copy(update=changed)
-    names, length, held_out = label_names(task), params.task(task).max_length, selection_split(task)
+    pair, changed = f"{task}-{student}", dict(changes)
+    transfer = changed.pop("transfer", False)
+    own = params.pairs[pair]
+    changed_pair = own.model_copy(update={"prediction": {**own.prediction, **changed}})
+    varied = params.model_copy(update={"pairs": params.pairs | {pair: changed_pair}})
+    start, output = Path("models/intermediate", task, student), folder / "student"
     started = time.perf_counter()
-    distill_prediction(
-        Path("models/intermediate", task, student),
-        table.reset_index(drop=True),
-        teacher_table(task, held_out),
-        folder / "student",
-        label_names=names,
-        max_length=length,
-        training=training(settings, seed),
-        metric=params.task(task).metric,
-        selected_on=held_out,
-        checkpoints=folder / "checkpoints",
-        terms=terms(settings.loss),
-        alpha=settings.alpha,
-        temperature=settings.temperature,
-        dropout=settings.dropout,
-        keep=settings.keep,
-        average=settings.average,
-    )
+    distil(varied, task, student, start, output, folder / "checkpoints", seed, transfer=transfer)
     row: dict[str, Any] = {"seconds": round(time.perf_counter() - started, 1)}
-    classifier = open_classifier(folder / "student", max_length=length)
+    classifier = open_classifier(output, max_length=params.task(task).max_length)
     for split in splits(task):
         rows = teacher_table(task, split)
         labels = rows["label"].to_numpy()
-        pair = [from_logits(each, labels) for each in (logits(rows), classifier.logits(rows))]
-        measured = measure(*pair, resamples=10)
+        models = [from_logits(each, labels) for each in (logits(rows), classifier.logits(rows))]
+        measured = measure(*models, resamples=10)
         row |= {f"{name}_{split}": measured[name] for name in MEASURES}
     return row
 

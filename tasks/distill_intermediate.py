@@ -1,10 +1,10 @@
 """Stage 1 of task distillation: attention scores and hidden states, where teacher and student have comparable ones."""
 
-import os
 import shutil
 from pathlib import Path
 
 from confidistill.distillation.compatibility import why_no_features
+from confidistill.distillation.processes import is_writer
 from confidistill.files import atomic_folder
 from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
@@ -16,7 +16,7 @@ def distil(params: Params, task: str, student: str, output: Path, kept: Path, se
     """Write the intermediate student to `output`, its checkpoints kept in `kept`; `seed` in place of the settings'."""
     teacher, start = Path("models/teacher") / task, Path("models/general") / student
     if why := why_no_features(teacher, start, params.student(student).layer_map):
-        if int(os.environ.get("RANK", "0")) == 0:  # the first process of torchrun's, or the only one
+        if is_writer():
             print(f"{task}, {student}: stage 1 is left out, stage 2 starts from the general student: {why}")
             with atomic_folder(output) as folder:
                 shutil.copytree(start, folder, dirs_exist_ok=True)

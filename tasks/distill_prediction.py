@@ -9,16 +9,27 @@ from tasks.tables import distillation_table, label_names, selection_split, teach
 
 
 def distil(
-    params: Params, task: str, student: str, start: Path, output: Path, kept: Path, seed: int | None = None
+    params: Params,
+    task: str,
+    student: str,
+    start: Path,
+    output: Path,
+    kept: Path,
+    seed: int | None = None,
+    *,
+    transfer: bool = True,
 ) -> None:
-    """Write the student that starts as the intermediate one in `start` to `output`; the rest as in stage 1."""
+    """Write the student that starts as the intermediate one in `start` to `output`; the rest as in stage 1.
+
+    Without `transfer`, transfer text is not learnt, whatever there is of it.
+    """
     with importing():
         from confidistill.distillation.prediction import distill_prediction
 
     settings = params.prediction_of(task, student)
     distill_prediction(
         start,
-        distillation_table(task),
+        distillation_table(task, transfer=transfer),
         teacher_table(task, selection_split(task)),
         output,
         label_names=label_names(task),

@@ -1,11 +1,11 @@
 """Fine-tune the base model on one task, or take the teacher that is given for it."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
+from confidistill.distillation.processes import is_writer
 from confidistill.files import atomic_folder
 from confidistill.imports import importing
 from tasks.entry import checkpoints, training, training_stage
@@ -39,7 +39,7 @@ def finetune(params: Params, task: str, output: Path, kept: Path, seed: int | No
 def main(params: Params, task: str) -> None:
     given, output = Path("models/given") / task, Path("models/teacher") / task
     if not is_none(given):
-        if int(os.environ.get("RANK", "0")) == 0:  # the first process of torchrun's, or the only one
+        if is_writer():
             with atomic_folder(output) as folder:
                 shutil.copytree(given, folder, dirs_exist_ok=True)
             print(f"{task}: the teacher is given (models.teachers.{task}): nothing is fine-tuned")

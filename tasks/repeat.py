@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from confidistill.distillation.processes import is_writer
 from confidistill.imports import importing
 from tasks import distill_intermediate, distill_prediction
 from tasks.entry import checkpoints, training_stage
@@ -13,7 +14,7 @@ from tasks.results import SEEDS
 @training_stage
 def main(params: Params, task: str, student: str, seed: str) -> None:
     with importing():
-        from confidistill.distillation.training import is_writer, writer_first
+        from confidistill.distillation.training import writer_first
 
     folder = checkpoints("repeat", task, student, seed)
     start, output = folder / "intermediate", Path("models/seeds") / task / student / seed

@@ -6,7 +6,7 @@ text that nobody trained on.
 
 from pathlib import Path
 
-from confidistill.imports import importing
+from confidistill.distillation.processes import is_writer
 from tasks import finetune_teacher
 from tasks.entry import checkpoints, training_stage
 from tasks.params import Params
@@ -16,9 +16,6 @@ from tasks.results import FLOOR
 
 @training_stage
 def main(params: Params, task: str, seed: str) -> None:
-    with importing():
-        from confidistill.distillation.training import is_writer
-
     output = Path("models/reseeded") / task / seed
     finetune_teacher.finetune(params, task, output, checkpoints("reseed_teacher", task, seed), int(seed))
     if is_writer():

@@ -44,13 +44,13 @@ def teacher_table(task: str, split: str) -> pd.DataFrame:
     return pd.read_parquet(Path("data/teacher") / task / f"{split}.parquet")
 
 
-def distillation_table(task: str) -> pd.DataFrame:
+def distillation_table(task: str, *, transfer: bool = True) -> pd.DataFrame:
     """What students of the task learn from: the training set, its variants, and transfer text, which has no label."""
     table = teacher_table(task, "augmented")
-    if not (Path("data/teacher") / task / TRANSFER).exists():
+    if not transfer or not (Path("data/teacher") / task / TRANSFER).exists():
         return table
-    transfer = teacher_table(task, "transfer").assign(label=UNLABELLED, origin=UNLABELLED)
-    return pd.concat([table, transfer], ignore_index=True)
+    unlabelled = teacher_table(task, "transfer").assign(label=UNLABELLED, origin=UNLABELLED)
+    return pd.concat([table, unlabelled], ignore_index=True)
 
 
 def logits(table: pd.DataFrame) -> np.ndarray:

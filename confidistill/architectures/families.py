@@ -75,15 +75,7 @@ ALBERT = Architecture(
     unused=("pooler",),
 )
 MOBILEBERT = replace(BERT, model_type="mobilebert", narrower=False, masked_lm_head=None)
-ESM = Architecture(
-    model_type="esm",
-    embeddings=BERT.embeddings,
-    tables=BERT.tables,
-    layers=BERT.layers,
-    longest=_esm,
-    narrower=False,
-    unused=("pooler", "contact_head"),
-)
+ESM = replace(ROBERTA, model_type="esm", longest=_esm, narrower=False, unused=("pooler", "contact_head"))
 
 # Rotary positions, layers in `layers`.
 MODERNBERT = Architecture(
@@ -95,14 +87,7 @@ MODERNBERT = Architecture(
     window=_modernbert_window,
 )
 NOMIC_BERT = replace(BERT, model_type="nomic_bert", layers="layers", masked_lm_head=None)
-GTE = Architecture(
-    model_type="gte",
-    embeddings=BERT.embeddings,
-    tables=BERT.tables,
-    layers="layers",
-    longest=positions,
-    unused=("pooler",),
-)
+GTE = replace(ROBERTA, model_type="gte", layers="layers", longest=positions)
 EUROBERT = Architecture(
     model_type="eurobert",
     embeddings=("embed_tokens",),

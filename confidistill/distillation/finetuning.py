@@ -18,7 +18,8 @@ from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, new_classifier, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
-from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.processes import is_writer
+from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
 

@@ -16,9 +16,10 @@ from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
 from confidistill.distillation.packing import pack_corpus, packed_beside
+from confidistill.distillation.processes import is_writer
 from confidistill.distillation.student import Initialisation, StudentShape, build_student, write_student
 from confidistill.distillation.terms import ALL_FEATURES, Term
-from confidistill.distillation.training import fit, is_writer, writer_first
+from confidistill.distillation.training import fit, writer_first
 from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
 

@@ -16,9 +16,10 @@ from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
 from confidistill.distillation.layers import layer_map as resolve
 from confidistill.distillation.losses import Padding
+from confidistill.distillation.processes import is_writer
 from confidistill.distillation.student import load_student, write_student
 from confidistill.distillation.terms import ALL_FEATURES, Term
-from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length
 from confidistill.text.tokens import load_tokenizer
 

@@ -2,8 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from confidistill.files import atomic_file
+from confidistill.threads import one_thread
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Setting = Literal["auto", "fp32", "bf16", "fp16"]
@@ -111,7 +110,7 @@ def speed(precision: Precision) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    with _one_thread():  # whose speed other load on the machine spoils least
+    with one_thread():
         for name in operands:
             multiply(name)  # the first one also prepares
         best = {name: multiply(name) for name in operands}
@@ -119,13 +118,3 @@ def speed(precision: Precision) -> float:
         while time.perf_counter() < end:
             best = {name: min(seconds, multiply(name)) for name, seconds in best.items()}
     return best["fp32"] / best[precision]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

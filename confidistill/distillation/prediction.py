@@ -14,9 +14,10 @@ from confidistill.distillation.arguments import Training
 from confidistill.distillation.classifier import Metric, new_classifier, save_classifier, selection
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
+from confidistill.distillation.processes import is_writer
 from confidistill.distillation.selection import Keep
 from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_terms, prediction_loss
-from confidistill.distillation.training import fit, is_writer
+from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.text.tokens import load_tokenizer
 

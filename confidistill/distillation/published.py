@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig
 
+from confidistill.distillation.processes import is_writer
 from confidistill.distillation.student import Student, StudentShape, new_student, write_student
-from confidistill.distillation.training import is_writer
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
 

@@ -21,6 +21,7 @@ from confidistill.distillation.checkpoints import PRECISION, discard_other_runs,
 from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
 from confidistill.distillation.identity import identity
 from confidistill.distillation.precision import candidates, settle
+from confidistill.distillation.processes import is_writer
 from confidistill.distillation.selection import KeepBest, Selection
 from confidistill.distillation.trainer import Loss, StepTrainer
 from confidistill.errors import UserError
@@ -99,11 +100,6 @@ def _row(logged: dict[str, float]) -> dict[str, float | None]:
     """Of what Trainer logged, what is kept."""
     values = {key: logged[key] for key in ("step", "loss", "learning_rate", "grad_norm")}
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
-
-
-def is_writer() -> bool:
-    """Whether this process writes outputs: the first of those that torchrun started, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager

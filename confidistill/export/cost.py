@@ -1,18 +1,17 @@
 """What a classifier costs where it is deployed: bytes on disk, and time of one thread of the processor."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from confidistill.classifiers import onnx_path
 from confidistill.classifiers.huggingface import HuggingFaceClassifier
 from confidistill.classifiers.onnx_file import OnnxClassifier
+from confidistill.threads import one_thread
 
 BATCH = 32
 ROUNDS = 3
@@ -43,7 +42,7 @@ def costs(folders: Mapping[str, Path], table: pd.DataFrame, *, max_length: int) 
     """
     rows = [table.iloc[[row]] for row in range(len(table))]
     batches = [table.iloc[start : start + BATCH] for start in range(0, len(table), BATCH)]
-    with _one_thread():
+    with one_thread():
         models = {name: _opened(folder, max_length) for name, folder in folders.items()}
         alone = {name: [model.batch(row) for row in rows] for name, model in models.items()}
         together = {name: [model.batch(batch) for batch in batches] for name, model in models.items()}
@@ -87,13 +86,3 @@ def _bytes(folder: Path) -> int:
     graph = onnx_path(folder)
     files = [graph] if graph else folder.glob("*.safetensors")
     return sum(path.stat().st_size for path in files)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

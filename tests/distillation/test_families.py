@@ -1,6 +1,7 @@
 """Every family goes the whole way at tiny size: teacher, student, both stages, a resumed run, a judged student."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from confidistill.classifiers import open_classifier
 from confidistill.confidence.measures import measure
 from confidistill.confidence.predictions import from_logits
 from confidistill.distillation import training as loop
-from confidistill.distillation.arguments import Training
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.distillation.general import start_student
@@ -25,22 +25,13 @@ from confidistill.distillation.student import StudentShape, build_student
 from confidistill.distillation.terms import Term
 from confidistill.errors import UserError
 from tests import families
+from tests.distillation import stages
 from tests.distillation.stages import LABELS, contents, table
 
 SCORED = [name for name, family in ARCHITECTURES.items() if family.scores]
 SCORELESS = [name for name in ARCHITECTURES if name not in SCORED]
 SHAPE = StudentShape(layers=1, hidden_size=16, intermediate_size=32, attention_heads=4)
-TRAINING = Training(
-    epochs=1,
-    batch_size=8,
-    learning_rate=1e-3,
-    weight_decay=1e-2,
-    warmup_ratio=0.0,
-    schedule="linear",
-    precision="fp32",
-    seed=7,
-    checkpoint_steps=2,
-)
+TRAINING = replace(stages.TRAINING, epochs=1, learning_rate=1e-3, warmup_ratio=0.0)
 ROWS, LENGTH = 28, 16  # 4 steps, the last of half a batch
 
 
