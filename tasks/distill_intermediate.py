@@ -33,6 +33,7 @@ def distil(params: Params, task: str, student: str, output: Path, kept: Path, se
         max_length=params.task(task).max_length,
         layer_map=params.student(student).layer_map,
         padding=settings.padding,
+        variants=settings.variants,
         terms=terms(settings.loss),
         training=training(settings, seed),
         checkpoints=kept,

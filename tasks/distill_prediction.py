@@ -40,6 +40,7 @@ def distil(
         dropout=settings.dropout,
         keep=settings.keep,
         average=settings.average,
+        variants=settings.variants,
         metric=params.task(task).metric,
         selected_on=selection_split(task),
         training=training(settings, seed),

@@ -89,6 +89,12 @@ class FeatureSettings(TrainingSettings):
     loss: Annotated[list[FeatureTerm], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_once)]
 
 
+class IntermediateSettings(FeatureSettings):
+    """Stage 1; `variants`: of a sentence, in an epoch, others each time (null: all)."""
+
+    variants: Positive | None
+
+
 class GeneralSettings(FeatureSettings):
     """General distillation: the corpus is packed into `sequences` sequences of `max_length` tokens (null: all).
 
@@ -108,6 +114,7 @@ class PredictionSettings(TrainingSettings):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None
     keep: Literal["metric", "sigma"]
     average: Annotated[int, Field(ge=1)]
+    variants: Positive | None
 
 
 class AugmentSettings(Section):
@@ -226,7 +233,7 @@ class Params(Section):
     augment: dict[str, AugmentSettings | None]
     teacher: TrainingSettings
     general: GeneralSettings
-    intermediate: FeatureSettings
+    intermediate: IntermediateSettings
     prediction: PredictionSettings
 
     def task(self, name: str) -> Task:
@@ -249,7 +256,7 @@ class Params(Section):
         """Whether `student` is distilled on plain text before it sees a task."""
         return not self.student(student).checkpoint and self.general_of(student).sequences != 0
 
-    def intermediate_of(self, task: str, student: str) -> FeatureSettings:
+    def intermediate_of(self, task: str, student: str) -> IntermediateSettings:
         """Settings of stage 1: the section, what the task or the student changes, what the pair changes over both."""
         return _merge(self.intermediate, *self._overrides("intermediate", task, student))
 

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
+from confidistill.distillation.variants import Rows
 from confidistill.text.rows import check_text
 
 Example = dict[str, Any]
@@ -111,14 +112,24 @@ def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
 class BucketedBatches(Sampler[list[int]]):
     """Batches of examples of like length, in an order that is a function of the seed and the epoch alone.
 
-    Every process of `processes` sees the same global batches of `batch_size` and takes its share of each; the last
-    batch of an epoch is a partial one where the sizes leave a rest.
+    An epoch is of the examples that `rows` gives it, or of all. Every process of `processes` sees the same global
+    batches of `batch_size` and takes its share of each; the last batch of an epoch is a partial one where the sizes
+    leave a rest.
     """
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, seed: int, *, process: int = 0, processes: int = 1
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        *,
+        rows: Rows | None = None,
+        process: int = 0,
+        processes: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
+        self.rows = rows or (lambda _: np.arange(len(self.lengths)))
+        self.examples = len(self.rows(0))
         self.batch_size = batch_size
         self.seed = seed
         self.process, self.processes = process, processes
@@ -129,7 +140,7 @@ class BucketedBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
+        return math.ceil(self.examples / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.global_batches():
@@ -140,7 +151,7 @@ class BucketedBatches(Sampler[list[int]]):
     def global_batches(self) -> list[np.ndarray]:
         """The epoch's batches of indices, all processes together."""
         random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(len(self.lengths))
+        order = random.permutation(self.rows(self.epoch))
         size = self.batch_size * MEGABATCH
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
         order = np.concatenate([chunk[np.argsort(-self.lengths[chunk], kind="stable")] for chunk in chunks])
@@ -153,6 +164,6 @@ class BucketedBatches(Sampler[list[int]]):
 
         1 but for a partial last batch, whose shares differ in size.
         """
-        size = min(self.batch_size, len(self.lengths) - step * self.batch_size)
+        size = min(self.batch_size, self.examples - step * self.batch_size)
         share = len(range(self.process, size, self.processes))
         return self.processes * share / size

@@ -21,6 +21,7 @@ from confidistill.distillation.student import load_student, write_student
 from confidistill.distillation.terms import ALL_FEATURES, Term
 from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length
+from confidistill.distillation.variants import fresh
 from confidistill.text.tokens import load_tokenizer
 
 
@@ -36,8 +37,11 @@ def distill_intermediate(
     layer_map: Spec = "uniform",
     padding: Padding = "ignore",
     terms: Sequence[Term] = ALL_FEATURES,
+    variants: int | None = None,
 ) -> None:
     """Train the student of the folder `student` on the text of `table`, and write it to `output`.
+
+    `table` may have `origin` and `variants` a number, as in stage 2 (`distill_prediction`).
 
     Raises:
         UserError: the student's depth does not divide the teacher's, their heads differ, a model's family is not
@@ -52,6 +56,7 @@ def distill_intermediate(
         check_length(max_length, config)
     layers = resolve(layer_map, teacher_model.config.num_hidden_layers, shape.num_hidden_layers)
     columns = [name for name in ("text", "text_pair") if name in table]
+    known = [*columns, *(["origin"] if "origin" in table else [])]
     history = fit(
         student_model,
         Examples(tokenizer, table[columns], max_length),
@@ -59,7 +64,10 @@ def distill_intermediate(
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(teacher, student, table[columns], max_length, layers, padding, terms, *code_behind(__name__)),
+        inputs=identity(
+            teacher, student, table[known], max_length, layers, padding, terms, variants, *code_behind(__name__)
+        ),
+        rows=fresh(table, variants, training.seed),
     )
     if is_writer():
         write_student(student_model, tokenizer, output, history=history)

@@ -19,6 +19,7 @@ from confidistill.distillation.selection import Keep
 from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_terms, prediction_loss
 from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length, check_targets
+from confidistill.distillation.variants import fresh
 from confidistill.text.tokens import load_tokenizer
 
 MEASURED = 5000  # rows of the training set on which sigma is measured after each epoch
@@ -42,6 +43,7 @@ def distill_prediction(
     dropout: float | None = None,
     keep: Keep = "metric",
     average: int = 1,
+    variants: int | None = None,
 ) -> None:
     """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
 
@@ -57,6 +59,7 @@ def distill_prediction(
         dropout: the student's, in hidden states, attention and head; None: what its configuration says. The teacher
             gives its targets without dropout; a student that trains without it (0) comes nearer to them sooner.
         average: of how many epochs the weights are averaged before an epoch is measured (`averaging`); 1: none.
+        variants: of a sentence, in an epoch, others each time (`variants`); None: all in each.
 
     Raises:
         UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
@@ -105,6 +108,7 @@ def distill_prediction(
             dropout,
             keep,
             average,
+            variants,
             *code_behind(__name__),
         ),
         selection=selection(
@@ -116,6 +120,7 @@ def distill_prediction(
             keep=keep,
             average=average,
         ),
+        rows=fresh(table, variants, training.seed),
     )
     if is_writer():
         save_classifier(model, tokenizer, output, history=history, card="A student, distilled from its task's teacher.")

@@ -24,6 +24,7 @@ from confidistill.distillation.precision import candidates, settle
 from confidistill.distillation.processes import is_writer
 from confidistill.distillation.selection import KeepBest, Selection
 from confidistill.distillation.trainer import Loss, StepTrainer
+from confidistill.distillation.variants import Rows
 from confidistill.errors import UserError
 
 
@@ -37,6 +38,7 @@ def fit(
     checkpoints: Path,
     inputs: str,
     selection: Selection | None = None,
+    rows: Rows | None = None,
 ) -> list[dict[str, Any]]:
     """Train `model` in place and return its history: a row of the precision; rows of mean loss since the last such row,
     of learning rate and gradient norm (None where fp16 overflowed, a step that is not taken), the last of them at the
@@ -52,10 +54,12 @@ def fit(
         inputs: identifies everything that goes in, code included; a checkpoint of other inputs, settings, number of
             processes or versions is discarded.
 
+        rows: which examples of `data` an epoch is of; None: all.
+
     Raises:
         UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    process, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     if training.batch_size % processes:
         raise UserError(f"batch_size {training.batch_size} is not a multiple of {processes} processes")
     with writer_first():
@@ -64,15 +68,10 @@ def fit(
             asked = asdict(training) | {"precision": candidates(training.precision)}
             discard_other_runs(checkpoints, identity(inputs, asked, processes, versions))
         precision = settle(training.precision, checkpoints / PRECISION)
-    steps = math.ceil(len(data) / training.batch_size)
-    arguments = trainer_arguments(replace(training, precision=precision), checkpoints, steps)
     batches = BucketedBatches(
-        data.lengths,
-        training.batch_size,
-        training.seed,
-        process=arguments.process_index,
-        processes=arguments.world_size,
+        data.lengths, training.batch_size, training.seed, rows=rows, process=process, processes=processes
     )
+    arguments = trainer_arguments(replace(training, precision=precision), checkpoints, len(batches))
     callbacks: list[TrainerCallback] = [_Flow(batches)]
     best = None
     if selection:
@@ -92,8 +91,8 @@ def fit(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if best and arguments.should_save:
         load_model(model, best.folder / "model.safetensors")
-    rows = [_row(row) for row in trainer.state.log_history if "loss" in row]
-    return [{"precision": precision}, *rows, *(best.history() if best else [])]
+    logged = [_row(row) for row in trainer.state.log_history if "loss" in row]
+    return [{"precision": precision}, *logged, *(best.history() if best else [])]
 
 
 def _row(logged: dict[str, float]) -> dict[str, float | None]:

@@ -19,7 +19,7 @@ def assets(tmp_path_factory) -> Path:
 def stopped(assets, tmp_path, monkeypatch):
     """A function that runs a stage up to a step, checkpoint of that step included, and gives its checkpoints."""
 
-    def run(stage, step, event="on_step_begin", training=TRAINING, **options):
+    def run(stage, step, event="on_step_begin", training=TRAINING, assets=assets, **options):
         def stop(self, args, state, control, **kwargs):
             if state.global_step == step:
                 raise KeyboardInterrupt

@@ -115,7 +115,9 @@ def general(assets: Path, output: Path, *, base: str = "base", training: Trainin
     )
 
 
-def intermediate(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+def intermediate(
+    assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING, variants: int | None = None
+) -> None:
     distill_intermediate(
         assets / base,
         assets / f"{base}-student",
@@ -123,12 +125,19 @@ def intermediate(assets: Path, output: Path, *, base: str = "base", training: Tr
         output,
         max_length=16,
         training=training,
+        variants=variants,
         checkpoints=checkpoints(output),
     )
 
 
 def prediction(
-    assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING, average: int = 1
+    assets: Path,
+    output: Path,
+    *,
+    base: str = "base",
+    training: Training = TRAINING,
+    average: int = 1,
+    variants: int | None = None,
 ) -> None:
     distill_prediction(
         assets / f"{base}-student",
@@ -140,6 +149,7 @@ def prediction(
         training=training,
         metric="mcc",
         average=average,
+        variants=variants,
         checkpoints=checkpoints(output),
     )
 
