@@ -18,9 +18,14 @@ def command(
     task: Annotated[str, typer.Argument(help="A task of params.yaml.")],
     student: Annotated[str, typer.Argument(help="A student of params.yaml.")],
     preset: Annotated[str, typer.Option(help="What is tried: patience (stage 2), paper, full.")] = "patience",
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Two objectives: sigma(Tr), and sigma of the held-out share of Tr.")
+    ] = False,
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="In all; the untuned student is one of them.")] = 20,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trials side by side.")] = 1,
-    study: Annotated[str | None, typer.Option(metavar="NAME", help="[default: TASK-STUDENT-PRESET]")] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="[default: TASK-STUDENT-PRESET, or ...-held-out]")
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="A database, for a study of several clones.")
     ] = None,
@@ -35,7 +40,7 @@ def command(
     """Search for settings with which a student is as sure as its teacher, at no loss of accuracy."""
     from flows.search.job import open_job
 
-    job = open_job(task, student, preset=preset, study=study, seed=seed)
+    job = open_job(task, student, preset=preset, held_out=held_out, study=study, seed=seed)
     seeds = confirmation_seeds(confirm_seeds, job.used_seeds)
 
     from confidistill.files import atomic_file

@@ -29,6 +29,7 @@ class Job:
     task: str
     student: str
     preset: str
+    held_out: bool  # whether sigma on the held-out share of Tr is an objective, too
     study: str
     seed: int
     protocol: Protocol
@@ -55,20 +56,22 @@ class Job:
         return FOLDER / self.study
 
 
-def open_job(task: str, student: str, *, preset: str, study: str | None, seed: int) -> Job:
+def open_job(task: str, student: str, *, preset: str, held_out: bool, study: str | None, seed: int) -> Job:
     """The job, once everything that would stop its trials has been looked at.
 
     Raises:
-        UserError: there is no such task, student or preset; the study's name cannot be one of an experiment; the
-            pipeline has not been run for the pair; or the clone has changes that are not committed, from which DVC
-            makes no experiment.
+        UserError: there is no such task, student or preset; there is no held-out share to be an objective; the study's
+            name cannot be one of an experiment; the pipeline has not been run for the pair; or the clone has changes
+            that are not committed, from which DVC makes no experiment.
     """
     space_of(preset)
     params = load()
     params.task(task)
     params.student(student)
     pair = f"{task}-{student}"
-    study = study or f"{pair}-{preset}"
+    if held_out and params.selection is None:
+        raise UserError("--held-out: selection: dev holds no part of Tr out: set selection to {share, seed}")
+    study = study or f"{pair}-{preset}{'-held-out' if held_out else ''}"
     if not NAME.fullmatch(study):
         raise UserError(f"--study {study!r}: use letters, digits, _ and -, at most 100 of them, the first no - or _")
     _refuse_changes()
@@ -82,13 +85,14 @@ def open_job(task: str, student: str, *, preset: str, study: str | None, seed: i
     lock = dag.read_lock()
     entries = YAML(typ="safe").load(lock)["stages"]
     judged = params.property
-    facts = [preset, seed, judged.model_dump(), [entries[name] for name in stages]]
+    facts = [preset, held_out, seed, judged.model_dump(), [entries[name] for name in stages]]
     with repository() as repo:
         cache = str(repo.cache.local_cache_dir)
     return Job(
         task=task,
         student=student,
         preset=preset,
+        held_out=held_out,
         study=study,
         seed=seed,
         protocol=judged.protocol,

@@ -21,6 +21,7 @@ from confidistill.confidence.verdict import SIGMA, objection
 from confidistill.errors import UserError
 from confidistill.files import json_text
 from confidistill.report.tuned import GUARD
+from confidistill.text.splits import HELD_OUT
 from flows.search.job import FOLDER, Job
 from flows.search.space import FIRST, Settings, suggest
 from flows.search.trial import Measures, Outcome, Trial
@@ -42,6 +43,7 @@ class Study:
             self._study = optuna.create_study(
                 study_name=job.study,
                 storage=storage or _file(job.study),
+                directions=["minimize"] * (1 + job.held_out),
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
                 load_if_exists=True,
             )
@@ -80,7 +82,7 @@ class Study:
 
     def stops(self, number: int, sigmas: list[float]) -> bool:
         """Report sigma(Tr) after each epoch; whether the trial does worse than half of those before it."""
-        if number == 0:
+        if number == 0 or self.job.held_out:  # Optuna prunes by one objective only
             return False
         frozen = self._study.get_trials(deepcopy=False)[number]
         trial = optuna.Trial(self._study, frozen._trial_id)
@@ -102,11 +104,12 @@ class Study:
         trial.set_user_attr("measures", json_text(outcome.measures))
         if number:
             trial.set_constraint("accuracy guard", self.loss(outcome.measures) - self.allowance)
-        sigma = outcome.measures["train"][SIGMA[self.job.protocol]]
-        if sigma == sigma:
-            self._study.tell(trial, sigma)
-        else:
+        splits = ["train", HELD_OUT] if self.job.held_out else ["train"]
+        sigmas = [outcome.measures[split][SIGMA[self.job.protocol]] for split in splits]
+        if any(map(math.isnan, sigmas)):
             self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial, sigmas)
 
     @property
     def finished(self) -> list[FrozenTrial]:
@@ -128,7 +131,7 @@ class Study:
     def guard_split(self) -> str:
         """The split that guards: the held-out share of Tr where there is one, else Tr itself; never dev."""
         assert self.untuned
-        return "selection" if "selection" in self.untuned else "train"
+        return HELD_OUT if HELD_OUT in self.untuned else "train"
 
     def loss(self, measures: Measures) -> float:
         """Share of accuracy lost against the untuned student, on the split that guards."""
@@ -168,7 +171,8 @@ class Study:
 
     @property
     def winner(self) -> FrozenTrial | None:
-        """Of the trials that keep the guard, the most accurate that holds by a margin; where none does, the nearest.
+        """Of the trials that keep the guard and hold by a margin, the most accurate; with a held-out objective, the one
+        of the least sigma there. Where none holds, the one of the least sigma(Tr).
 
         One whose sigma says nothing comes last.
         """
@@ -178,25 +182,23 @@ class Study:
 
     def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, float, float, int]:
         held = self.holds(trial, MARGIN)
-        sigma = trial.value or 0.0
-        return (
-            self._objection(measures) is not None,
-            not held,
-            self.loss(measures) if held else sigma,
-            sigma,
-            trial.number,
-        )
+        sigma = trial.values[0]
+        best = trial.values[1] if self.job.held_out else self.loss(measures)
+        return self._objection(measures) is not None, not held, best if held else sigma, sigma, trial.number
 
     def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
         """Whether sigma(Tr) <= margin * kappa, of a student that has learnt its task."""
         measures = measures_of(trial)
         meaningful = measures is not None and self._objection(measures) is None
-        return meaningful and trial.value is not None and trial.value <= margin * self.job.kappa
+        return meaningful and trial.values[0] <= margin * self.job.kappa
 
     @property
     def is_won(self) -> bool:
-        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is."""
-        if (winner := self.winner) is None:
+        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is.
+
+        Held-out sigma may always become less.
+        """
+        if self.job.held_out or (winner := self.winner) is None:
             return False
         measures = measures_of(winner)
         return measures is not None and self.holds(winner, MARGIN) and self.loss(measures) < GUARD

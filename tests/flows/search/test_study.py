@@ -2,6 +2,12 @@
 
 import dataclasses
 import math
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -26,6 +32,7 @@ def job(**changes) -> Job:
         "task": "products",
         "student": "S_2L",
         "preset": "patience",
+        "held_out": False,
         "study": "s",
         "seed": 42,
         "protocol": "definition",
@@ -149,8 +156,53 @@ def test_a_study_of_something_else_is_refused(change, message):
         Study(dataclasses.replace(job(), **change), None)
 
 
-def test_a_database_of_many_clones(tmp_path):
-    url = f"sqlite:///{tmp_path}/study.db"
+def test_with_a_held_out_objective_the_nearest_there_wins_of_those_that_hold():
+    study = Study(job(held_out=True), None)
+    told = []
+    for sigma, held_out, accuracy in ((0.2, 0.2, 0.8), (0.04, 0.18, 0.82), (0.03, 0.19, 0.79), (0.1, 0.1, 0.8)):
+        found = measures(sigma, selection=accuracy)
+        found["selection"]["sigma"] = held_out
+        trial = study.next()
+        assert not study.stops(int(trial.label), [0.9] * 12)
+        study.tell(int(trial.label), Outcome("complete", 1.0, found))
+        assert not study.is_won
+        told.append(study.winner.number)
+    assert told == [0, 1, 1, 1]  # the last is nearest, but fails on Tr
+    again = Study(job(held_out=True), None)
+    assert again.next().label == "4"
+    assert [trial.values for trial in again.finished] == [[0.2, 0.2], [0.04, 0.18], [0.03, 0.19], [0.1, 0.1]]
+    undefined = measures(0.01, selection=0.8)
+    undefined["selection"]["sigma"] = math.nan
+    again.tell(4, Outcome("complete", 1.0, undefined))
+    assert again.finished[-1].state.name == "FAIL"
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    """The URL of a database of a PostgreSQL server of our own, on loopback; stopped at the end."""
+    pytest.importorskip("psycopg")
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries:
+        pytest.skip("no PostgreSQL server is installed")
+    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be root's
+    with tempfile.TemporaryDirectory() as folder:
+        if user:
+            shutil.chown(folder, user)
+        data = Path(folder) / "data"
+        run = partial(subprocess.run, user=user, check=True, capture_output=True, cwd=folder)
+        run([binaries[-1] / "initdb", "--pgdata", data, "--username", "optuna", "--auth", "trust"])
+        options = f"-c listen_addresses= -c unix_socket_directories={folder}"
+        server = [binaries[-1] / "pg_ctl", "--pgdata", data, "--wait", "--log", f"{folder}/log"]
+        run([*server, "--options", options, "start"])
+        try:
+            yield f"postgresql+psycopg://optuna@/postgres?host={folder}"
+        finally:
+            run([*server, "--mode", "immediate", "stop"])
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_database_of_many_clones(tmp_path, database, request):
+    url = f"sqlite:///{tmp_path}/study.db" if database == "sqlite" else request.getfixturevalue("postgresql")
     study = Study(job(), url)
     study.tell(0, outcome(study.next()))
     study.next()
