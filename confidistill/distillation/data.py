@@ -17,6 +17,7 @@ Example = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
 MEGABATCH = 50  # batches that are sorted by length together
+READ_TOGETHER = 100_000  # rows of token ids
 TOKENISED_TOGETHER = 10_000  # rows; the tokenizer's own records are many times larger than the ids that are kept
 
 
@@ -53,6 +54,10 @@ class Examples(Dataset[Example]):
     def lengths(self) -> list[int]:
         return [len(ids) for ids in self.input_ids]
 
+    def used_with(self, pad_token_id: int) -> torch.Tensor:
+        """The token ids of batches, (U,), ascending."""
+        return _used(self.input_ids, pad_token_id)
+
     def __len__(self) -> int:
         return len(self.input_ids)
 
@@ -75,12 +80,23 @@ class Sequences(Dataset[Example]):
     def lengths(self) -> list[int]:
         return [self.tokens.shape[1]] * len(self.tokens)
 
+    def used_with(self, pad_token_id: int) -> torch.Tensor:
+        """The token ids of batches, (U,), ascending."""
+        return _used(self.tokens, pad_token_id)
+
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> Example:
         ids = self.tokens[index]
         return {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
+
+
+def _used(tokens: Sequence[np.ndarray] | np.ndarray, pad_token_id: int) -> torch.Tensor:
+    used = np.array([pad_token_id])
+    for start in range(0, len(tokens), READ_TOGETHER):
+        used = np.union1d(used, np.concatenate(tokens[start : start + READ_TOGETHER]))
+    return torch.from_numpy(used.astype(np.int64))
 
 
 def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:

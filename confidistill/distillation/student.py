@@ -41,6 +41,12 @@ class Student(nn.Module):
         self.encoder = encoder
         self.projection = nn.Linear(encoder.config.hidden_size, teacher_width)
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.encoder.set_input_embeddings(value)
+
     def forward(self, **inputs: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Hidden states in the teacher's width, L + 1 of (B, T, H_T), and scores, L of (B, h, T, T)."""
         features = forward(self.encoder, **inputs)

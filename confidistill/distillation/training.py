@@ -25,6 +25,7 @@ from confidistill.distillation.processes import is_writer
 from confidistill.distillation.selection import KeepBest, Selection
 from confidistill.distillation.trainer import Loss, StepTrainer
 from confidistill.distillation.variants import Rows
+from confidistill.distillation.vocabulary import used_rows
 from confidistill.errors import UserError
 
 
@@ -77,20 +78,21 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
-    trainer.step_loss, trainer.batches = loss, batches
-    trainer.halves = training.micro_batch_size == "auto"
-    trainer.micro_batch = None if training.micro_batch_size == "auto" else training.micro_batch_size
-    trainer.loader = DataLoader(
-        data, batch_sampler=batches, collate_fn=collator(pad_token_id), pin_memory=arguments.dataloader_pin_memory
-    )
-    trainer.remove_callback(PrinterCallback)
-    checkpoint = last_checkpoint(checkpoints)
-    if checkpoint:
-        trainer.micro_batch = micro_batch_of(checkpoint)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if best and arguments.should_save:
-        load_model(model, best.folder / "model.safetensors")
+    with used_rows(model, data.used_with(pad_token_id)):
+        trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
+        trainer.step_loss, trainer.batches = loss, batches
+        trainer.halves = training.micro_batch_size == "auto"
+        trainer.micro_batch = None if training.micro_batch_size == "auto" else training.micro_batch_size
+        trainer.loader = DataLoader(
+            data, batch_sampler=batches, collate_fn=collator(pad_token_id), pin_memory=arguments.dataloader_pin_memory
+        )
+        trainer.remove_callback(PrinterCallback)
+        checkpoint = last_checkpoint(checkpoints)
+        if checkpoint:
+            trainer.micro_batch = micro_batch_of(checkpoint)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if best and arguments.should_save:
+            load_model(model, best.folder / "model.safetensors")
     logged = [_row(row) for row in trainer.state.log_history if "loss" in row]
     return [{"precision": precision}, *logged, *(best.history() if best else [])]
 
