@@ -25,6 +25,7 @@ def distil(
     """
     with importing():
         from confidistill.distillation.prediction import distill_prediction
+        from confidistill.distillation.selection import Stop
 
     settings = params.prediction_of(task, student)
     distill_prediction(
@@ -41,6 +42,7 @@ def distil(
         keep=settings.keep,
         average=settings.average,
         variants=settings.variants,
+        stop=Stop(**settings.stop.model_dump()) if settings.stop else None,
         metric=params.task(task).metric,
         selected_on=selection_split(task),
         training=training(settings, seed),

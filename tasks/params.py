@@ -105,6 +105,19 @@ class GeneralSettings(FeatureSettings):
     sequences: Annotated[int, Field(ge=0)] | None
 
 
+class StopSettings(Section):
+    """When stage 2 ends early: once sigma(Tr) is so small, or for so many epochs has not become less."""
+
+    sigma: Annotated[float, Field(gt=0, lt=1)] | None
+    patience: Positive | None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "StopSettings":
+        if self.sigma is None and self.patience is None:
+            raise ValueError("give sigma, patience or both; or null, never to end early")
+        return self
+
+
 class PredictionSettings(TrainingSettings):
     """Prediction-layer distillation: which loss, how much of the hard labels (Eq. 1), which temperature."""
 
@@ -115,6 +128,7 @@ class PredictionSettings(TrainingSettings):
     keep: Literal["metric", "sigma"]
     average: Annotated[int, Field(ge=1)]
     variants: Positive | None
+    stop: StopSettings | None
 
 
 class AugmentSettings(Section):

@@ -21,7 +21,12 @@ def discard_other_runs(checkpoints: Path, digest: str) -> None:
 def last_checkpoint(checkpoints: Path) -> Path | None:
     """The newest checkpoint that was written to its end."""
     complete = [path.parent for path in checkpoints.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(complete, key=lambda path: int(path.name.split("-")[1])) if complete else None
+    return max(complete, key=step_of) if complete else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which it was written."""
+    return int(checkpoint.name.split("-")[1])
 
 
 def mark_complete(checkpoint: Path, micro_batch: int | None) -> None:

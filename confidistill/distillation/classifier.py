@@ -15,7 +15,7 @@ from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
 from confidistill.distillation.data import Examples
 from confidistill.distillation.inference import logits_of
-from confidistill.distillation.selection import Keep, Row, Selection, guard_of
+from confidistill.distillation.selection import Keep, Row, Selection, Stop, guard_of
 from confidistill.files import atomic_folder
 
 Metric = Literal["accuracy", "mcc"]
@@ -45,13 +45,14 @@ def selection(
     train: Examples | None = None,
     keep: Keep = "metric",
     average: int = 1,
+    stop: Stop | None = None,
 ) -> Selection:
     """Measure an epoch by accuracy, or by the Matthews correlation, on `dev`, the rows of `split`; and by sigma.
 
     Where `train` is given, both sets have the teacher's logits, and `sigma` on `train` and `sigma_<split>` are
     measured, too: the RMS of delta in evaluation mode (paper, Eq. 4). `keep` says which of them decides: `sigma` only
     among epochs whose metric is within a point, or within one standard error, of the best. What is measured and kept is
-    the mean of the weights of the last `average` epochs.
+    the mean of the weights of the last `average` epochs. `stop` may end training by sigma on `train`.
     """
 
     def measure(model: nn.Module) -> Row:
@@ -63,7 +64,8 @@ def selection(
             row[f"sigma_{split}"] = _sigma(dev, logits)
         return row
 
-    return Selection(measure, f"{split}_{metric}", "sigma" if keep == "sigma" else None, guard_of(len(dev)), average)
+    decides = "sigma" if keep == "sigma" else None
+    return Selection(measure, f"{split}_{metric}", decides, guard_of(len(dev)), average, stop)
 
 
 def _sigma(examples: Examples, logits: np.ndarray) -> float:

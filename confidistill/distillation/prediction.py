@@ -15,7 +15,7 @@ from confidistill.distillation.classifier import Metric, new_classifier, save_cl
 from confidistill.distillation.data import Batch, Examples
 from confidistill.distillation.identity import identity
 from confidistill.distillation.processes import is_writer
-from confidistill.distillation.selection import Keep
+from confidistill.distillation.selection import Keep, Stop
 from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_terms, prediction_loss
 from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length, check_targets
@@ -44,6 +44,7 @@ def distill_prediction(
     keep: Keep = "metric",
     average: int = 1,
     variants: int | None = None,
+    stop: Stop | None = None,
 ) -> None:
     """Train the encoder of the folder `student` with a new head, and write a plain classifier to `output`.
 
@@ -60,6 +61,7 @@ def distill_prediction(
             gives its targets without dropout; a student that trains without it (0) comes nearer to them sooner.
         average: of how many epochs the weights are averaged before an epoch is measured (`averaging`); 1: none.
         variants: of a sentence, in an epoch, others each time (`variants`); None: all in each.
+        stop: when training ends before its last epoch; None: never.
 
     Raises:
         UserError: a table has no row, no text, or a label that `label_names` does not have; the teacher's logits are
@@ -109,6 +111,7 @@ def distill_prediction(
             keep,
             average,
             variants,
+            stop,
             *code_behind(__name__),
         ),
         selection=selection(
@@ -119,6 +122,7 @@ def distill_prediction(
             train=Examples(tokenizer, _measured_rows(table, training.seed), max_length),
             keep=keep,
             average=average,
+            stop=stop,
         ),
         rows=fresh(table, variants, training.seed),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_model
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -17,6 +18,16 @@ from confidistill.files import atomic_file, atomic_folder
 POINT = 0.01
 Row = dict[str, float]
 Keep = Literal["metric", "sigma"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When training ends before its last epoch; sigma is that on the training set."""
+
+    sigma: float | None = None
+    """Once an epoch whose metric is within the guard has no more than this."""
+    patience: int | None = None
+    """Once so many epochs have not brought sigma below its least."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class Selection:
     """Of the metric: an epoch that is further below the best so far is not kept for its sigma."""
     average: int = 1
     """Of how many epochs, up to the one measured, the weights are averaged."""
+    stop: Stop | None = None
+    """None: never before the last epoch."""
 
 
 def guard_of(examples: int) -> float:
@@ -60,8 +73,18 @@ def kept(rows: Sequence[Row], metric: str, sigma: str | None, guard: float = POI
     return chosen
 
 
+def stops(rows: Sequence[Row], metric: str, guard: float, stop: Stop) -> bool:
+    """Whether training ends with the last of the rows, of all epochs so far; each has `sigma`."""
+    last, sigmas = rows[-1], [row["sigma"] for row in rows]
+    guarded = last[metric] >= max(row[metric] for row in rows) - guard
+    small = stop.sigma is not None and guarded and last["sigma"] <= stop.sigma
+    waited = len(rows) - 1 - sigmas.index(min(sigmas))
+    return small or (stop.patience is not None and waited >= stop.patience)
+
+
 class KeepBest(TrainerCallback):
-    """Evaluate after the last step of an epoch, before a checkpoint of that step is written, and keep the best weights.
+    """Evaluate after the last step of an epoch, before a checkpoint of that step is written, keep the best weights, and
+    end training where the selection says so.
 
     Its state is on disk: a resumed run that repeats an evaluation finds the same value and keeps what is there.
     """
@@ -77,15 +100,31 @@ class KeepBest(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        if state.global_step % self.steps_per_epoch or not self.writes:
+        if state.global_step % self.steps_per_epoch:
             return
-        model = kwargs["model"]
+        if self.writes:
+            self._measure(kwargs["model"], state.global_step)
+        if self.selection.stop:
+            ended = [self.ended_at == state.global_step]
+            broadcast_object_list(ended)  # what was measured is the writer's
+            if ended[0]:
+                control.should_training_stop = control.should_log = control.should_save = True
+
+    @property
+    def ended_at(self) -> int | None:
+        """The step after which training ended before its time; None: it has not."""
+        chosen, rows = self.selection, self.history()
+        if not chosen.stop or not rows or not stops(rows, chosen.metric, chosen.guard, chosen.stop):
+            return None
+        return int(rows[-1]["step"])
+
+    def _measure(self, model: nn.Module, step: int) -> None:
         chosen = self.selection
-        with averaged(model, self.folder.with_name("epochs"), state.global_step, chosen.average):
+        with averaged(model, self.folder.with_name("epochs"), step, chosen.average):
             model.eval()
-            row = {"step": state.global_step} | chosen.measure(model)
+            row = {"step": step} | chosen.measure(model)
             model.train()
-            history = [*(earlier for earlier in self.history() if earlier["step"] < state.global_step), row]
+            history = [*(earlier for earlier in self.history() if earlier["step"] < step), row]
             if kept(history, chosen.metric, chosen.sigma, chosen.guard) == len(history) - 1:
                 with atomic_folder(self.folder) as folder:
                     save_model(model, str(folder / "model.safetensors"))

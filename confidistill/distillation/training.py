@@ -17,7 +17,13 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from confidistill.distillation.arguments import Training, backend, trainer_arguments
-from confidistill.distillation.checkpoints import PRECISION, discard_other_runs, last_checkpoint, micro_batch_of
+from confidistill.distillation.checkpoints import (
+    PRECISION,
+    discard_other_runs,
+    last_checkpoint,
+    micro_batch_of,
+    step_of,
+)
 from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
 from confidistill.distillation.identity import identity
 from confidistill.distillation.precision import candidates, settle
@@ -90,6 +96,8 @@ def fit(
         checkpoint = last_checkpoint(checkpoints)
         if checkpoint:
             trainer.micro_batch = micro_batch_of(checkpoint)
+            if best and best.ended_at == step_of(checkpoint):  # killed between its end and what the caller keeps of it
+                arguments.num_train_epochs = step_of(checkpoint) / len(batches)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if best and arguments.should_save:
             load_model(model, best.folder / "model.safetensors")

@@ -26,7 +26,7 @@ def stopped(assets, tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop._Flow, event, stop)
-            stages.STAGES[stage](assets, tmp_path / "out", training=training, **options)
+            getattr(stages, stage)(assets, tmp_path / "out", training=training, **options)
         return checkpoints(tmp_path / "out")
 
     return run

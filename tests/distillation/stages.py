@@ -20,6 +20,7 @@ from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.distillation.general import distill_general
 from confidistill.distillation.intermediate import distill_intermediate
 from confidistill.distillation.prediction import distill_prediction
+from confidistill.distillation.selection import Stop
 from confidistill.distillation.student import StudentShape
 from tests import tiny
 
@@ -138,6 +139,7 @@ def prediction(
     training: Training = TRAINING,
     average: int = 1,
     variants: int | None = None,
+    stop: Stop | None = None,
 ) -> None:
     distill_prediction(
         assets / f"{base}-student",
@@ -150,8 +152,14 @@ def prediction(
         metric="mcc",
         average=average,
         variants=variants,
+        stop=stop,
         checkpoints=checkpoints(output),
     )
+
+
+def stopping(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+    """Stage 2 that ends after the first of its epochs, whose sigma is always small enough."""
+    prediction(assets, output, base=base, training=training, stop=Stop(sigma=0.99))
 
 
 STAGES: dict[str, Callable[..., None]] = {
@@ -164,4 +172,6 @@ STAGES: dict[str, Callable[..., None]] = {
 if __name__ == "__main__":
     names, assets, output, base, changes = sys.argv[1:]
     for name in names.split(","):
-        STAGES[name](Path(assets), Path(output) / name, base=base, training=replace(TRAINING, **json.loads(changes)))
+        (STAGES | {"stopping": stopping})[name](
+            Path(assets), Path(output) / name, base=base, training=replace(TRAINING, **json.loads(changes))
+        )

@@ -112,6 +112,20 @@ def test_averaged_weights_are_those_of_an_uninterrupted_run(assets, tmp_path, st
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("step", "event"), [(3, "on_step_begin"), (6, "on_epoch_end")])
+@pytest.mark.parametrize("every", [4, 5])
+def test_a_run_that_ends_early_does_so_when_it_is_taken_up(assets, tmp_path, stopped, steps_run, step, event, every):
+    """It would have 12 steps and ends after 6; killed before that, and between that and what is kept of it."""
+    training = replace(TRAINING, checkpoint_steps=every)
+    stopped("stopping", step, event=event, training=training)
+    steps_run.clear()
+    stages.stopping(assets, tmp_path / "out", training=training)
+    assert steps_run == {3: [0, 1, 2, 3, 4, 5], 6: []}[step]
+    stages.stopping(assets, tmp_path / "whole", training=training)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert stages.history(tmp_path / "out", "step")[-2:] == [6, 6]
+
+
 def test_a_checkpoint_written_in_part_is_passed_over(assets, tmp_path, stopped, steps_run):
     folder = stopped("intermediate", 6)
     assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}

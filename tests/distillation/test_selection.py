@@ -7,7 +7,7 @@ import pytest
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.predictions import softmax
-from confidistill.distillation.selection import guard_of, kept
+from confidistill.distillation.selection import Stop, guard_of, kept, stops
 from tests.distillation.stages import history
 from tests.distillation.test_prediction import run
 
@@ -27,6 +27,24 @@ def test_the_epoch_that_is_kept(accuracies, by_metric, sigmas, by_sigma):
     rows = [{"accuracy": a, "sigma": s} for a, s in zip(accuracies, sigmas, strict=True)]
     assert kept(rows, "accuracy", None) == by_metric
     assert kept(rows, "accuracy", "sigma") == by_sigma
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "sigmas", "stop", "ends"),
+    [
+        ([0.8], [0.06], Stop(sigma=0.05), False),
+        ([0.8, 0.8], [0.06, 0.05], Stop(sigma=0.05), True),
+        ([0.8, 0.78], [0.06, 0.04], Stop(sigma=0.05), False),  # near, but no longer as right
+        ([0.8, 0.79], [0.06, 0.04], Stop(sigma=0.05), True),
+        ([0.8, 0.8, 0.8], [0.3, 0.1, 0.2], Stop(patience=2), False),
+        ([0.8, 0.8, 0.8, 0.8], [0.3, 0.1, 0.2, 0.1], Stop(patience=2), True),  # as near is no nearer
+        ([0.8, 0.8, 0.8], [0.3, 0.2, 0.1], Stop(patience=1), False),
+        ([0.8, 0.8], [0.1, 0.3], Stop(sigma=0.05, patience=1), True),
+    ],
+)
+def test_when_training_ends(accuracies, sigmas, stop, ends):
+    rows = [{"accuracy": a, "sigma": s} for a, s in zip(accuracies, sigmas, strict=True)]
+    assert stops(rows, "accuracy", 0.0101, stop) is ends
 
 
 def test_what_is_no_loss_on_few_rows():

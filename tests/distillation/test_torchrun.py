@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.distillation.stages import STAGES, TRAINING, history
+from tests.distillation.stages import STAGES, TRAINING, history, stopping
+
+ALL = STAGES | {"stopping": stopping}
 
 
 def torchrun(names, assets, output, training):
@@ -23,17 +25,17 @@ def torchrun(names, assets, output, training):
 @pytest.fixture(scope="module")
 def two_processes(assets, tmp_path_factory):
     output = tmp_path_factory.mktemp("two")
-    done = torchrun(",".join(STAGES), assets, output, TRAINING)
+    done = torchrun(",".join(ALL), assets, output, TRAINING)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in output.iterdir()) == sorted(STAGES)
+    assert sorted(path.name for path in output.iterdir()) == sorted(ALL)
     return output
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_history_of_two_processes_is_that_of_one(assets, tmp_path, two_processes, stage):
     """`plain` has no dropout, whose noise differs between processes; the last batch of an epoch is half a batch."""
     one, two = tmp_path / "one", two_processes / stage
-    STAGES[stage](assets, one, base="plain")
+    ALL[stage](assets, one, base="plain")
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
     assert history(two, "step") == history(one, "step")
     for key in ("loss", "grad_norm", "learning_rate"):
