@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from confidistill.errors import UserError
 from confidistill.text.lines import check_fields, rows
@@ -13,12 +13,17 @@ from confidistill.text.splits import normalised
 from confidistill.text.table import read_table
 
 
+def _as_list(file: Any) -> Any:
+    return [file] if isinstance(file, str) else file
+
+
 class _Transfer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     source: str
-    """Name of the source the file comes from."""
-    file: str
+    """Name of the source the files come from."""
+    file: Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+    """A file of it, or several."""
 
 
 class SnippetsTransfer(_Transfer):
@@ -39,12 +44,18 @@ Transfer = Annotated[SnippetsTransfer | TableTransfer, Field(discriminator="form
 
 
 def read_transfer(spec: SnippetsTransfer | TableTransfer, source: Path) -> pd.DataFrame:
-    """Columns text and, for pairs, text_pair, of the file in the fetched `source`, or of the source that is the file.
+    """Columns text and, for pairs, text_pair, of the files in the fetched `source`, or of the source that is the file.
 
     Raises:
         UserError: the file is unusable; file and line or row are named.
     """
-    path = source / spec.file if source.is_dir() else source
+    if not source.is_dir() and len(spec.file) > 1:
+        raise UserError(f"{source}: one file, no folder with {' and '.join(spec.file)}")
+    paths = [source / file for file in spec.file] if source.is_dir() else [source]
+    return pd.concat([_read(spec, path) for path in paths], ignore_index=True)
+
+
+def _read(spec: SnippetsTransfer | TableTransfer, path: Path) -> pd.DataFrame:
     match spec:
         case TableTransfer():
             return read_table(path, text=spec.text, text_pair=spec.text_pair, label=None)

@@ -32,6 +32,11 @@ def test_snippets_of_any_rating_and_tables(tmp_path: Path):
     (tmp_path / "a.txt").write_text("1\t0.0\tneither\n2\t-3.1\tbad one\n")
     found = read_transfer(spec(format="snippets", file="a.txt"), tmp_path)
     assert found["text"].tolist() == ["neither", "bad one"]
+    (tmp_path / "c.txt").write_text("1\t2.0\tgood one\n")
+    both = read_transfer(spec(format="snippets", file=["c.txt", "a.txt"]), tmp_path)
+    assert both["text"].tolist() == ["good one", "neither", "bad one"]
+    with pytest.raises(UserError, match=r"a.txt: one file, no folder with c.txt and a.txt"):
+        read_transfer(spec(format="snippets", file=["c.txt", "a.txt"]), tmp_path / "a.txt")
     (tmp_path / "b.csv").write_text("body,other,stars\none,two,5\n")
     table = read_transfer(spec(format="table", file="b.csv", text="body", text_pair="other"), tmp_path)
     assert table.to_dict("records") == [{"text": "one", "text_pair": "two"}]
