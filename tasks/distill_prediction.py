@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
@@ -17,11 +19,11 @@ def distil(
     kept: Path,
     seed: int | None = None,
     *,
-    transfer: bool = True,
+    table: pd.DataFrame | None = None,
 ) -> None:
     """Write the student that starts as the intermediate one in `start` to `output`; the rest as in stage 1.
 
-    Without `transfer`, transfer text is not learnt, whatever there is of it.
+    `table` in place of the task's own text (`distillation_table`).
     """
     with importing():
         from confidistill.distillation.prediction import distill_prediction
@@ -30,7 +32,7 @@ def distil(
     settings = params.prediction_of(task, student)
     distill_prediction(
         start,
-        distillation_table(task, transfer=transfer),
+        distillation_table(task) if table is None else table,
         teacher_table(task, selection_split(task)),
         output,
         label_names=label_names(task),
