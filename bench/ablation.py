@@ -23,6 +23,7 @@ from confidistill.classifiers import open_classifier
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.measures import measure
 from confidistill.confidence.predictions import from_logits, softmax
+from confidistill.distillation.precision import supported
 from confidistill.errors import exits_cleanly
 from confidistill.files import atomic_file
 from tasks.distill_prediction import distil
@@ -62,6 +63,8 @@ def means(epochs: int, *, variants: bool, transfer: bool) -> dict[str, Means]:
         "... and these, a temperature in the head": averaged | {"scaled": True},
         "... and these, until sigma(Tr) <= 0.045": averaged | {"stop": {"sigma": 0.045, "patience": None}},
     }
+    if supported("bf16"):
+        compared["... and these, in bf16"] = averaged | {"precision": "bf16"}
     if variants:
         fresh: Means = averaged | {"variants": 1, "rows": {"variants"}}
         compared["... and these, another variant each epoch"] = fresh
