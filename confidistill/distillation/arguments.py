@@ -60,6 +60,7 @@ def trainer_arguments(training: Training, checkpoints: Path, steps_per_epoch: in
         use_cpu=cpu,
         ddp_backend=backend(cpu),
         ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # the same in every process from the start, and as large as the vocabulary
         save_strategy="steps",
         save_steps=training.checkpoint_steps,
         save_total_limit=2,  # Trainer deletes the older ones before the newest is marked complete
