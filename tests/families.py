@@ -5,6 +5,7 @@ from pathlib import Path
 from confidistill.architectures import ARCHITECTURES
 from tests import tiny
 
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
 # What a family asks for besides the sizes.
 SPECIAL = {
     **{name: {"type_vocab_size": 1} for name in ("roberta", "xlm-roberta", "camembert")},
@@ -23,7 +24,8 @@ SPECIAL = {
         **{f"{name}_token_id": 0 for name in ("cls", "sep", "bos", "eos")},
     },
     "eurobert": {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
-    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8},
+    "deberta": RELATIVE,
+    "deberta-v2": RELATIVE | {"position_buckets": 8, "share_att_key": True, "norm_rel_ebd": "layer_norm"},
 }
 
 

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from tokenizers import Encoding, Tokenizer
 
+from confidistill.architectures import longest_input
 from confidistill.errors import UserError
 from confidistill.progress import progress
 from confidistill.text.rows import check_text
@@ -107,9 +109,10 @@ class OnnxClassifier:
 def _class_names(path: Path, max_length: int) -> list[str]:
     """In the order of the logits."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        names = {int(index): str(name) for index, name in config["id2label"].items()}
-        longest = int(config.get("max_position_embeddings") or max_length)
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        names = {int(index): str(name) for index, name in content["id2label"].items()}
+        config: Any = SimpleNamespace(**{"model_type": None} | content)
+        longest = longest_input(config) or max_length
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"{path}: not a model's configuration with id2label, which names its classes") from None
     if max_length > longest:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import onnx
 from transformers import PreTrainedModel
 
+from confidistill.architectures import architecture_in
 from confidistill.classifiers.huggingface import HuggingFaceClassifier
 from confidistill.errors import UserError
 from confidistill.export.graph import onnx_graph
@@ -38,18 +39,25 @@ def export(student: Path, variant: Variant, output: Path) -> None:
     """Write model.onnx, config.json (classes), the tokenizer and a card; the same student gives the same bytes.
 
     Raises:
-        UserError: `student` is no folder of a Hugging Face classifier.
+        UserError: `student` is no folder of a Hugging Face classifier, or one of a family that no student is of.
     """
-    model = HuggingFaceClassifier(student, max_length=1).model
+    classifier = HuggingFaceClassifier(student, max_length=1)
+    architecture_in(student)  # for what it raises: of these it is known that the graph says the same
+    model = classifier.model
     graph = onnx_graph(model)
     with atomic_folder(output) as folder:
-        if variant == "onnx-int8":
-            _quantised(graph, folder / MODEL)
-        else:
-            (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
+        write_variant(graph, variant, folder / MODEL)
         model.config.save_pretrained(folder)
         load_tokenizer(student).save_pretrained(folder)
         (folder / "README.md").write_text(_card(student.name, variant, model, graph))
+
+
+def write_variant(graph: onnx.ModelProto, variant: Variant, path: Path) -> None:
+    """Write the graph of a classifier, as `onnx_graph` makes it, in that form."""
+    if variant == "onnx-int8":
+        _quantised(graph, path)
+    else:
+        path.write_bytes(graph.SerializeToString(deterministic=True))
 
 
 def _card(name: str, variant: Variant, model: PreTrainedModel, graph: onnx.ModelProto) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from confidistill.architectures import ARCHITECTURES, architecture_of
@@ -21,7 +22,7 @@ from confidistill.distillation.layers import uniform_layer_map
 from confidistill.distillation.losses import attention_loss
 from confidistill.distillation.prediction import distill_prediction
 from confidistill.distillation.scores import capture_scores, forward
-from confidistill.distillation.student import StudentShape, build_student
+from confidistill.distillation.student import PROJECTION, StudentShape, build_student
 from confidistill.distillation.terms import Term
 from confidistill.errors import UserError
 from tests import families
@@ -31,6 +32,7 @@ from tests.distillation.stages import LABELS, contents, table
 SCORED = [name for name, family in ARCHITECTURES.items() if family.scores]
 SCORELESS = [name for name in ARCHITECTURES if name not in SCORED]
 SHAPE = StudentShape(layers=1, hidden_size=16, intermediate_size=32, attention_heads=4)
+NARROW = replace(SHAPE, hidden_size=8, intermediate_size=16)
 TRAINING = replace(stages.TRAINING, epochs=1, learning_rate=1e-3, warmup_ratio=0.0)
 ROWS, LENGTH = 28, 16  # 4 steps, the last of half a batch
 
@@ -60,10 +62,10 @@ def with_logits(folder, rows):
     return rows.assign(logit0=logits[:, 0], logit1=logits[:, 1])
 
 
-def stage_1(folder, output):
+def stage_1(folder, start, output):
     distill_intermediate(
         folder / "teacher",
-        folder / "general",
+        start,
         table(ROWS, seed=1),
         output,
         max_length=LENGTH,
@@ -97,23 +99,26 @@ def stopped_at(step, stage, monkeypatch):
         stage()
 
 
+def assert_resumed(stage, folder, start, output, monkeypatch):
+    """A stage that is stopped and run again leaves the bytes of one that is not."""
+    resumed = folder / f"{output}-resumed"
+    stopped_at(3, lambda: stage(folder, folder / start, resumed), monkeypatch)
+    stage(folder, folder / start, resumed)
+    stage(folder, folder / start, folder / output)
+    assert contents(resumed) == contents(folder / output)
+
+
 def test_a_family_goes_the_whole_way(folder, monkeypatch, capsys):
     model_type = json.loads((folder / "base/config.json").read_text())["model_type"]
     start_student(
         folder / "base", folder / "general", shape=SHAPE, initialisation="teacher", layer_map="uniform", seed=7
     )
-    stopped_at(3, lambda: stage_1(folder, folder / "resumed"), monkeypatch)
-    stage_1(folder, folder / "resumed")
+    assert_resumed(stage_1, folder, "general", "whole", monkeypatch)
     said = capsys.readouterr().out
-    stage_1(folder, folder / "whole")
-    assert contents(folder / "resumed") == contents(folder / "whole")
     silent = f"{model_type} gives no attention scores: hidden states alone are matched" not in said
     assert silent == (model_type in SCORED)
 
-    stopped_at(3, lambda: stage_2(folder, folder / "whole", folder / "resumed-student"), monkeypatch)
-    stage_2(folder, folder / "whole", folder / "resumed-student")
-    stage_2(folder, folder / "whole", folder / "student")
-    assert contents(folder / "resumed-student") == contents(folder / "student")
+    assert_resumed(stage_2, folder, "whole", "student", monkeypatch)
 
     dev = with_logits(folder / "teacher", table(8, seed=2))
     student = AutoModelForSequenceClassification.from_pretrained(folder / "student")  # as anybody loads it
@@ -122,6 +127,22 @@ def test_a_family_goes_the_whole_way(folder, monkeypatch, capsys):
     ours = open_classifier(folder / "student", max_length=LENGTH).logits(dev)
     measured = measure(from_logits(dev[["logit0", "logit1"]].to_numpy(), labels), from_logits(ours, labels))
     assert 0 < measured["sigma"] < 1
+
+
+def test_a_narrower_student_goes_on_where_it_was_stopped(folder, monkeypatch):
+    """With its projection, which stage 1 trains, too; families that keep their width refuse to start one."""
+    model_type = json.loads((folder / "base/config.json").read_text())["model_type"]
+    arguments = {"shape": NARROW, "initialisation": "teacher", "layer_map": "uniform", "seed": 7}
+    if not ARCHITECTURES[model_type].narrower:
+        with pytest.raises(UserError, match="hidden_size 8 is not the teacher's 16"):
+            start_student(folder / "base", folder / "narrow", **arguments)
+        return
+    start_student(folder / "base", folder / "narrow", **arguments)
+    assert_resumed(stage_1, folder, "narrow", "narrow-1", monkeypatch)
+    assert_resumed(stage_2, folder, "narrow-1", "narrow-2", monkeypatch)
+    start, trained = (load_file(folder / name / PROJECTION)["weight"] for name in ("narrow", "narrow-1"))
+    assert trained.shape == (16, 8)
+    assert not torch.equal(trained, start)
 
 
 @pytest.fixture(params=ARCHITECTURES)
