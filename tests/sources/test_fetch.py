@@ -1,7 +1,6 @@
 """Sources against a real server, a real pip, a real hub client: what is pinned comes, anything else is refused."""
 
 import hashlib
-import http.server
 import io
 import json
 import os
@@ -22,8 +21,8 @@ from confidistill.files import sha256
 from confidistill.sources.archives import extract
 from confidistill.sources.fetch import fetch, fetch_folder
 from confidistill.sources.pins import Source, numbered
+from tests.hub import COMMIT, publish, serving, settings
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "0" * 64
 
 
@@ -57,32 +56,13 @@ def served(tmp_path, request):
     `@pytest.mark.parametrize("served", [2], indirect=True)`: parts are given out two at a time.
     """
     at_once = threading.Barrier(request.param) if hasattr(request, "param") else None
-    folder = tmp_path / "served"
-    folder.mkdir()
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(folder))
+    def before(path):
+        if at_once and "part-" in path:
+            at_once.wait(timeout=20)  # until so many ask for a part
 
-        def log_message(self, *arguments):
-            pass
-
-        def do_GET(self):
-            if at_once and "part-" in self.path:
-                at_once.wait(timeout=20)  # until so many ask for a part
-            super().do_GET()
-
-        def end_headers(self):
-            # What the hub says of a file: the client asks for these two headers.
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", '"etag"')
-            super().end_headers()
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(tmp_path / "served", before) as address:
+        yield tmp_path / "served", address
 
 
 def test_a_url_is_fetched_and_checked(served, tmp_path):
@@ -329,31 +309,13 @@ def fetch_from_hub(tmp_path: Path, endpoint: str, files: dict, **environment) ->
         "print(sorted(path.relative_to(output).as_posix() for path in output.rglob('*') if path.is_file()))\n"
     )
     command = [sys.executable, "-c", program, json.dumps(HUB | {"files": files}), str(tmp_path / "out")]
-    settings = {
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_XET": "1",
-    }
     return subprocess.run(
-        command, env=os.environ | settings | environment, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        command,
+        env=os.environ | settings(endpoint) | environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
-
-
-def publish(folder: Path, files: dict[str, bytes]) -> Path:
-    """Make the folder what the hub serves of a model that has the files; the folder of their contents."""
-    resolve = folder / "someone" / "something" / "resolve" / COMMIT
-    tree = folder / "api" / "models" / "someone" / "something" / "tree" / COMMIT
-    for name, content in files.items():
-        (resolve / name).parent.mkdir(parents=True, exist_ok=True)
-        (resolve / name).write_bytes(content)
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    entries = [
-        {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-        for name, content in files.items()
-    ]
-    tree.write_text(json.dumps(entries))
-    return resolve
 
 
 def left(tmp_path: Path) -> list[str]:

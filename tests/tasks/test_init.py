@@ -72,14 +72,14 @@ def test_pairs_in_json_lines_with_a_dev_table_and_ones_own_model(folder):
         label="y",
         text_pair="b",
         dev=Path("my/dev.jsonl"),
-        teacher=Path("my/bert"),
+        base=Path("my/bert"),
         student=["2x24", "4x24"],
     )
     params = load()
     data = params.task("train").data
     assert (data.train, data.dev, data.text_pair) == ("train.jsonl", "dev.jsonl", "b")
     assert set(params.sources["table"].files) == {"train.jsonl", "dev.jsonl"}
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(params.sources["teacher"].files)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(params.sources["base"].files)
     assert [student.attention_heads for student in params.students.values()] == [2, 2]
     assert "classes: 3, true, x" in Path("params.yaml").read_text()
 

@@ -96,7 +96,7 @@ def test_what_init_writes_runs(tmp_path, base, monkeypatch):
     (tmp_path / "my").mkdir()
     monkeypatch.chdir(tmp_path)
     write_table(Path("my/reviews.csv"), 60, seed=1)
-    init.command(Path("my/reviews.csv"), text="body", label="stars", teacher=base, student=["2x24"])
+    init.command(Path("my/reviews.csv"), text="body", label="stars", base=base, student=["2x24"])
     stages = [["download_data", "reviews"], ["download_models"], ["download_vectors"], ["download_corpus"]]
     stages += [["download_checkpoint", "S_2L"], ["general_distill", "S_2L"]]
     for stage in stages:

@@ -64,7 +64,7 @@ def test_pairs_are_looked_up_by_both_texts(tmp_path):
         (PANEL.replace("0.1,0.9", "0.1,0.8"), {}, "row 1: p0 to p1 sum to 0.9"),
         (PANEL.replace("body", "review"), {}, "no column 'body'"),
         (PANEL, {"labels": ["no", "yes"]}, "2 classes, named no, yes, but the task's labels are bad, good"),
-        ("body,p0,p1,p2\nfine,1,0,0\n", {}, "3 classes, named bad, good, but the task's labels are bad, good"),
+        ("body,p0,p1,p2\nfine,1,0,0\n", {}, "3 classes, but the task has 2: bad, good"),
         (PANEL.replace("body,", "body,pair,").replace("e,", "e,x,").replace("l,", "l,x,").replace("so,", "so,x,"),
          {"text_pair": "pair"}, "text_pair must be named if and only if the task is one of pairs"),
     ],
