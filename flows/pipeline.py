@@ -7,8 +7,9 @@ Exit status: 0 done, 1 a stage has failed, 2 unusable input, 130 interrupted.
 
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from tasks.preflight import preflight
 
 WORKERS = 2
 PATIENCE = 60
+TELL_SECONDS = 60.0  # of waiting, then twice as many, and so on
 UNLIMITED = 10_000  # threads: the schedule sets the limits
 REFUSED = "Refused"  # the state of a run that unusable input kept from starting
 
@@ -135,7 +137,7 @@ class Run:
             while self._schedule:
                 self._start_what_may()
                 if self._schedule:
-                    self._hear(self._ended.get())
+                    self._hear(self._next_end())
         except BaseException:
             processes.stop_all()
             remote.cancel_all()
@@ -177,6 +179,15 @@ class Run:
 
     def _tell_end(self, name: str, _: object) -> None:
         self._ended.put(name)
+
+    def _next_end(self) -> str:
+        """The stage that ends next; meanwhile, ever more rarely, what is waited for is told."""
+        seconds = TELL_SECONDS
+        while True:
+            with suppress(Empty):
+                return self._ended.get(timeout=seconds)
+            self._log.info(f"waiting for {', '.join(self._schedule.running())}")
+            seconds *= 2
 
     def _hear(self, name: str) -> None:
         future = self._futures[name]

@@ -134,9 +134,10 @@ def _send(pool: Pool, name: str, force: bool, tags: list[str], key: str) -> Flow
 
 
 def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
-    """The final state of a flow run; one that shows no sign of life is declared crashed."""
+    """The final state of a flow run; one that shows no sign of life is declared crashed, one that waits is told of."""
     signs: Any = None
     seen = time.monotonic()
+    told = False
     while True:
         if processes.stopping():
             raise StageError("interrupted")
@@ -144,7 +145,10 @@ def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
         if state.is_final():
             return state
         if (state.id, touched) != signs:
-            signs, seen = (state.id, touched), time.monotonic()
+            signs, seen, told = (state.id, touched), time.monotonic(), False
+        if not told and not state.is_running() and time.monotonic() - seen > pool.patience:
+            log(f"{state.name} for {pool.patience} s: is a worker of {pool.name} alive, and free?")
+            told = True
         limit = pool.patience * (1 if state.is_running() else START_PATIENCE)
         if not state.is_scheduled() and time.monotonic() - seen > limit:
             server.patiently(lambda: _declare_lost(sent.id, pool.patience), log)

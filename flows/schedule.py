@@ -38,6 +38,10 @@ class Schedule:
         """Stages that wait for nothing but room."""
         return [name for name in self._waiting if self._stages[name].upstream <= self._done]
 
+    def running(self) -> list[str]:
+        """Stages that were started and are not over."""
+        return list(self._held)
+
     def runs_elsewhere(self, name: str) -> bool:
         """Whether a stage goes to a work pool."""
         return self._elsewhere and self._stages[name].gpu

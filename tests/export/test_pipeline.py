@@ -94,4 +94,3 @@ def test_a_variant_that_is_not_asked_for_any_more_leaves_the_tables(project):
     assert [line.split()[1] for line in done.splitlines() if line.startswith("[")] == ["preflight", "report"]
     assert "onnx-int8" not in (project / "results/variants.md").read_text()
     assert [path.name for path in (project / "results/plots/variants").iterdir()] == [f"{PAIR}-onnx"]
-    assert "0 of" in tiny.run(project, "tasks.repro").stdout

@@ -51,6 +51,14 @@ def test_targets_and_force(toy: Toy, server: Server) -> None:
     assert toy.started() == ["download@a", "train@a"]
 
 
+def test_what_is_waited_for_is_told(toy: Toy, server: Server) -> None:
+    toy.tell("pace", "1")
+    impatient = "from flows import pipeline; pipeline.TELL_SECONDS = 1; pipeline.app(['train@a'])"
+    done = toy.run(sys.executable, "-c", impatient, **server.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "waiting for train@a\n" in done.stderr
+
+
 def test_a_name_that_a_shell_would_run_is_refused(toy: Toy) -> None:
     (toy.root / "params.yaml").write_text(params(NAMES | {"movies": "a; touch pwned"}))
     for options in ([], ["--dry"]):

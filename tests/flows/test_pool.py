@@ -241,3 +241,25 @@ def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World) -> None:
     assert undefined == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
     assert unnameable.startswith("FAILED params.yaml: tasks: 'a; touch pwned' cannot be a name")
     assert not (clone.root / "pwned").exists()
+
+
+def test_a_stage_that_no_worker_takes_is_told_of(world: World) -> None:
+    """On the pool `cpu`, which has no worker; a run that is cancelled is waited for no longer."""
+    program = """\
+from prefect.client.orchestration import get_client
+from prefect.deployments import run_deployment
+from prefect.states import Cancelled
+from flows import remote
+
+sent = run_deployment("pipeline/pipeline", timeout=0)
+
+def log(line):
+    print(line)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(sent.id, Cancelled(), force=True)
+
+print(remote._follow(sent, remote.Pool("cpu", sent.deployment_id, "", 1), log).type)
+"""
+    done = world.driver.run(sys.executable, "-c", program, **world.server.environment)
+    told = "Scheduled for 1 s: is a worker of cpu alive, and free?\nStateType.CANCELLED\n"
+    assert done.stdout == told, done.stdout + done.stderr

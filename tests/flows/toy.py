@@ -52,6 +52,7 @@ vars:
   - steps: 4
   - toy.yaml
 """
+LIMIT_SECONDS = 240.0  # of a command
 IGNORED = "/data\n/models\n/students\n/results\n"
 
 
@@ -94,23 +95,32 @@ class Toy:
             **more,
         }
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+    def run(
+        self, *command: str, seconds: float = LIMIT_SECONDS, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A command that must be over in so many seconds; where it is not, what it has printed is shown."""
+        try:
+            return subprocess.run(
+                command,
+                cwd=self.root,
+                env=self.environment(**environment),
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired as error:
+            printed = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes))
+            raise AssertionError(f"not over after {seconds} s: {command}\n{printed.decode(errors='replace')}") from None
 
     def check(self, *command: str, **environment: str) -> str:
         done = self.run(*command, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def pipeline(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "flows.pipeline", *arguments, **environment)
+    def pipeline(
+        self, *arguments: str, seconds: float = LIMIT_SECONDS, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "flows.pipeline", *arguments, seconds=seconds, **environment)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """A pipeline in the background; its output goes to `control/output`."""
