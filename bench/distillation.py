@@ -1,157 +1,134 @@
-"""Both stages of task distillation as configured here, against the reference's way of doing them, as a ratio.
+"""Both stages of task distillation as configured here, beside the reference's way and TextBrewer's, in examples/s.
 
-    python -m bench.distillation TABLE --text COLUMN --tokenizer DIR [--rows 512] [--rounds 3] [--json FILE]
+    python -m bench.distillation [--glue FOLDER] [--task NAME ...] [--rows 2048] [--padded-rows 256] [--rounds 3]
 
-Random weights of MiniLM's shape and of S_3L's or S_2L's; the text of TABLE (.tsv, .csv or .parquet); batches of 32 in
-fp32; text is tokenised beforehand for both. Ours is the pipeline's own loop, checkpoints included, and in stage 2 the
-teacher's logits, computed once for three epochs. The reference's way, as TinyBERT's task_distill.py: every text padded
-to 128 tokens, the teacher run for every batch of both stages, AdamW's plain loop, the loss read after each step. The
-two are timed in turn, and the ratio is the median of the rounds' ratios.
+On a task's train text, by default those of data/raw in a clone that ran the quickstart. Random weights of MiniLM's
+shape and of S_3L's or S_2L's; batches of 32 in fp32; text is tokenised and models are built beforehand for all ways;
+what is timed is loading of batches, the teacher, the steps and the checkpoints (ours: every 200 steps and the last).
+The ways, which are modules of bench/peers, run in turn. Those that pad to 128 tokens take `--padded-rows` rows for one
+epoch, since their speed depends on neither; in stage 2 the others take 3 epochs, over which the teacher's one pass
+counts. "both stages" is of the time of an epoch of each, and "students" the geometric mean of that over them.
+TextBrewer is left out where it is not installed.
 """
 
-import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
 import torch
-from torch.nn import functional
-from transformers import BertConfig, BertForSequenceClassification
 
-from confidistill.distillation.arguments import Training
-from confidistill.distillation.data import Batch, Examples, collator
-from confidistill.distillation.features import feature_loss
-from confidistill.distillation.inference import logits_of
-from confidistill.distillation.layers import uniform_layer_map
-from confidistill.distillation.scores import capture_scores, forward
-from confidistill.distillation.student import StudentShape, new_student
-from confidistill.distillation.terms import prediction_loss
-from confidistill.distillation.training import fit
+from bench.options import add_text, needed, parser, texts
+from bench.peers import ours, reference
+from bench.peers.job import BATCH, LENGTH, Job
+from bench.results import Report
+from bench.shapes import STUDENTS
+from bench.timing import in_turn, seconds
+from confidistill.distillation.data import Examples
+from confidistill.errors import exits_cleanly
 from confidistill.text.tokens import load_tokenizer
 
-SHAPES = {"S_3L": (3, 384, 1536), "S_2L": (2, 156, 600)}
-TEACHER_LAYERS, HEADS, BATCH, LENGTH, EPOCHS = 6, 12, 32, 128, 3
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OURS = "ours"
+EPOCHS = 3  # of stage 2
 
 
-def classifier(layers: int, hidden: int, inner: int) -> BertForSequenceClassification:
-    sizes = {"num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": inner}
-    return BertForSequenceClassification(BertConfig(**sizes, num_attention_heads=HEADS))
+class Way(NamedTuple):
+    """How to distil, and whether it pads every text to 128 tokens."""
+
+    prepare: Callable[[Job], Callable[[Path], None]]
+    pads: bool
 
 
-def ours(stage: int, student: str, examples: Examples, folder: Path) -> None:
-    """One epoch as the pipeline runs it."""
-    teacher, shape = classifier(TEACHER_LAYERS, 384, 1536), StudentShape(*SHAPES[student], HEADS)
-    layers = uniform_layer_map(TEACHER_LAYERS, shape.layers)
-    training = Training(
-        epochs=1, batch_size=BATCH, learning_rate=5e-5, weight_decay=1e-4, warmup_ratio=0.1, schedule="linear",
-        precision="fp32", seed=0, checkpoint_steps=500,
-    )  # fmt: skip
-    if stage == 1:
-        model: torch.nn.Module = new_student(teacher.config, shape)
-        loss = feature_loss(teacher.bert, model, layers, "ignore")
-    else:
-        model = classifier(*SHAPES[student])
-        share = Examples.__new__(Examples)  # what one epoch of three owes to the teacher's one pass
-        share.input_ids, share.token_type_ids = examples.input_ids[::EPOCHS], examples.token_type_ids[::EPOCHS]
-        share.labels = share.teacher_logits = None
-        logits_of(teacher, share, pad_token_id=0)
+def ways() -> dict[str, Way]:
+    found = {OURS: Way(ours.prepared, False), "the reference's way": Way(reference.prepared, True)}
+    if find_spec("textbrewer") is None:
+        print("TextBrewer is left out: .venv/bin/pip install -c constraints.txt -e '.[bench]'\n")
+        return found
+    from bench.peers import textbrewer
 
-        def loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            logits = model(**{name: batch[name] for name in INPUTS}).logits
-            return prediction_loss(logits, batch["teacher_logits"], batch["labels"])
-
-    fit(model, examples, loss=loss, training=training, pad_token_id=0, checkpoints=folder, inputs="bench")
+    return found | {
+        "TextBrewer, our batches": Way(textbrewer.at_its_best, False),
+        "TextBrewer, padded to 128": Way(textbrewer.as_usual, True),
+    }
 
 
-def reference(stage: int, student: str, examples: Examples, folder: Path) -> None:
-    """One epoch as the reference runs it."""
-    teacher, shape = classifier(TEACHER_LAYERS, 384, 1536), StudentShape(*SHAPES[student], HEADS)
-    layers = uniform_layer_map(TEACHER_LAYERS, shape.layers)
-    model = new_student(teacher.config, shape) if stage == 1 else classifier(*SHAPES[student])
-    for one in (teacher, model.encoder) if stage == 1 else (teacher,):
-        capture_scores(one)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=1e-4, foreach=False)
-    for batch in padded(examples):
-        inputs = {name: batch[name] for name in INPUTS}
-        with torch.no_grad():
-            target = forward(teacher, **inputs)
-        if stage == 1:
-            hidden, scores = model(**inputs)
-            loss = sum(functional.mse_loss(scores[i], target.scores[j]) for i, j in enumerate(layers.attention))
-            loss = loss + sum(
-                functional.mse_loss(hidden[i], target.hidden_states[j]) for i, j in enumerate(layers.hidden)
-            )
-        else:
-            logits = model(**inputs).logits
-            loss = -(target.logits.softmax(-1) * logits.log_softmax(-1)).mean()
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        loss.item()
-    torch.save(model.state_dict(), folder / "model.bin")
-
-
-def padded(examples: Examples) -> Iterator[Batch]:
-    """Batches in random order, every text padded to `LENGTH`."""
-    collate = collator(0)
-    for rows in np.random.default_rng(0).permutation(len(examples)).reshape(-1, BATCH):
-        batch = collate([examples[int(row)] for row in rows])
-        missing = LENGTH - batch["input_ids"].shape[1]
-        yield {name: functional.pad(batch[name], (0, missing)) for name in INPUTS}
-
-
-def seconds(way: Callable[[int, str, Examples, Path], None], stage: int, student: str, examples: Examples) -> float:
+def speed(way: Way, stage: int, student: str, examples: Examples, seed: int) -> float:
+    """Examples a second."""
+    torch.manual_seed(seed)
+    epochs = EPOCHS if stage == 2 and not way.pads else 1
+    run = way.prepare(Job(stage, student, examples, epochs, seed))
     with TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        way(stage, student, examples, Path(folder))
-        return time.perf_counter() - started
+        return epochs * len(examples) / seconds(lambda: run(Path(folder)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--text-pair")
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=512, help="drawn by seed; a multiple of 32")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--student", choices=SHAPES, action="append", help="default: both")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    if options.rows % BATCH:
-        parser.error(f"--rows must be a multiple of {BATCH}")
-    if options.table.suffix == ".parquet":
-        table = pd.read_parquet(options.table)
-    else:
-        table = pd.read_csv(options.table, sep="\t" if options.table.suffix == ".tsv" else ",", quoting=3)
-    columns = {options.text: "text"} | ({options.text_pair: "text_pair"} if options.text_pair else {})
-    table = table[list(columns)].rename(columns=columns).dropna().sample(options.rows, random_state=0)
-    examples = Examples(
-        load_tokenizer(options.tokenizer), table.assign(label=0, logit0=1.0, logit1=-1.0), max_length=LENGTH
-    )
-    found = []
-    mean = sum(examples.lengths) / options.rows
-    print(f"{options.rows} rows of {mean:.1f} tokens, batch {BATCH}, fp32, {torch.get_num_threads()} threads\n")
-    print("| student | stage | ours, examples/s | reference's way | × |\n|---|---|--:|--:|--:|")
-    for student in options.student or SHAPES:
+def both(stages: Sequence[Sequence[float]]) -> list[float]:
+    """Examples that go through an epoch of each stage in a second, round by round."""
+    return [1 / sum(1 / each for each in speeds) for speeds in zip(*stages, strict=True)]
+
+
+def compare(
+    report: Report,
+    task: str,
+    contenders: Mapping[str, Way],
+    students: Sequence[str],
+    *,
+    few: Examples,
+    many: Examples,
+    rounds: int,
+    seed: int,
+) -> None:
+    """All rows of a task; ways that pad take `few` examples, the others `many`."""
+    ratios: dict[str, list[float]] = {name: [] for name in contenders if name != OURS}
+    for student in students:
+        stages: list[Mapping[str, list[float]]] = []
         for stage in (1, 2):
-            pairs = [
-                [seconds(way, stage, student, examples) for way in (ours, reference)] for _ in range(options.rounds)
-            ]
-            ratio = statistics.median(theirs / own for own, theirs in pairs)
-            speeds = [options.rows / statistics.median(side) for side in zip(*pairs, strict=True)]
-            found.append(
-                {"student": student, "stage": stage, "ours": speeds[0], "reference": speeds[1], "ratio": ratio}
-            )
-            print(f"| {student} | {stage} | {speeds[0]:.1f} | {speeds[1]:.1f} | {ratio:.1f} |", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps({"rows": options.rows, "tokens": mean, "found": found}, indent=1) + "\n")
+            works = {
+                name: partial(speed, way, stage, student, few if way.pads else many, seed)
+                for name, way in contenders.items()
+            }
+            stages.append(in_turn(works, rounds))
+        for name in ratios:
+            for stage, speeds in enumerate(stages, 1):
+                report.beside(f"{task}, {student}, stage {stage}", speeds[OURS], "examples/s", name, speeds[name])
+            own, theirs = (both([speeds[way] for speeds in stages]) for way in (OURS, name))
+            row = report.beside(f"{task}, {student}, both stages", own, "examples/s", name, theirs)
+            ratios[name].append(row.ratio or 0)
+    for name, each in ratios.items():
+        report.number(f"{task}, students, both stages", name, statistics.geometric_mean(each))
+
+
+@exits_cleanly
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    add_text(options, rows=2048)
+    options.add_argument("--padded-rows", type=int, default=256)
+    options.add_argument("--tokenizer", type=Path, default=Path("models/base"))
+    options.add_argument("--student", choices=STUDENTS, action="append", help="default: S_3L and S_2L")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args(arguments)
+    tokenizer = load_tokenizer(needed(asked.tokenizer))
+    tables = texts(asked.glue, asked.task, asked.rows, asked.seed)
+    contenders = ways()
+    report = Report(
+        "distillation", dtype="fp32", seed=asked.seed, batch=BATCH, max_length=LENGTH, rows=asked.rows,
+        padded_rows=asked.padded_rows, rounds=asked.rounds,
+    )  # fmt: skip
+    tokens = {}
+    for task, table in tables.items():
+        many, few = (
+            Examples(tokenizer, part.assign(label=0), LENGTH) for part in (table, table.head(asked.padded_rows))
+        )
+        tokens[task] = sum(many.lengths) / len(many)
+        report.figure(f"{task}, an example", tokens[task], "tokens")
+        compare(
+            report, task, contenders, asked.student or ["S_3L", "S_2L"], few=few, many=many, rounds=asked.rounds,
+            seed=asked.seed,
+        )  # fmt: skip
+    report.write(tokens=tokens)
 
 
 if __name__ == "__main__":

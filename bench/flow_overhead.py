@@ -1,6 +1,6 @@
 """What Prefect adds to `dvc repro`: wall times of both on a toy graph of the quickstart's size.
 
-Usage: python -m bench.flow_overhead [--tasks N] [--students N] [--seconds S]
+    python -m bench.flow_overhead [--tasks N] [--students N] [--seconds S]
 
 The graph has the quickstart's form: per task a download, a teacher and its predictions, per student a general model,
 per pair two distillations and an evaluation, and a report. Each stage sleeps for S seconds, so that two workers can
@@ -8,16 +8,25 @@ show what they gain; with S = 0 only the overhead is left. Each way runs in a fo
 is compared.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+from bench.options import parser
+from bench.processes import ROOT
+from bench.results import Report
+from bench.timing import seconds
+
+WAYS = {
+    "dvc repro": ("dvc", "repro"),
+    "flows.pipeline, 1 worker": ("flows.pipeline", "--workers", "1"),
+    "flows.pipeline, 2 workers": ("flows.pipeline", "--workers", "2"),
+}
 DVC_YAML = """\
 stages:
   download:
@@ -59,7 +68,7 @@ def build(folder: Path, tasks: int, students: int, seconds: float) -> None:
     folder.mkdir()
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=folder, check=True)
-    shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
     names = {"tasks": tasks, "students": students}
     listed = "\n".join(
         f"{what}: {{{', '.join(f'{what[0]}{n}: {n}' for n in range(many))}}}" for what, many in names.items()
@@ -69,15 +78,12 @@ def build(folder: Path, tasks: int, students: int, seconds: float) -> None:
     (folder / ".gitignore").write_text("/raw-*\n/teacher-*\n/logits-*\n/general-*\n/one-*\n/two-*\n/results\n/report\n")
 
 
-def timed(folder: Path, *module: str) -> float:
-    """Seconds that a command takes."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", *module], cwd=folder, capture_output=True, text=True, env=environment()
-    )
+def run(folder: Path, module: Sequence[str]) -> None:
+    """Run a command, which must succeed."""
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment())
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
-    return time.monotonic() - started
 
 
 def environment() -> dict[str, str]:
@@ -89,33 +95,29 @@ def environment() -> dict[str, str]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What Prefect adds to dvc repro.")
-    parser.add_argument("--tasks", type=int, default=2)
-    parser.add_argument("--students", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=0.0)
-    arguments = parser.parse_args()
-    ways = {
-        "dvc repro": ("dvc", "repro"),
-        "flows.pipeline, 1 worker": ("flows.pipeline", "--workers", "1"),
-        "flows.pipeline, 2 workers": ("flows.pipeline", "--workers", "2"),
-    }
-    root = Path(tempfile.mkdtemp(prefix="flow-overhead-"))
-    locks, base = [], 0.0
-    try:
-        for number, (way, command) in enumerate(ways.items()):
-            folder = root / str(number)
-            build(folder, **vars(arguments))
-            first, second = timed(folder, *command), timed(folder, *command)
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--tasks", type=int, default=2)
+    options.add_argument("--students", type=int, default=2)
+    options.add_argument("--seconds", type=float, default=0.0, help="that a stage sleeps")
+    asked = options.parse_args(arguments)
+    report = Report("flow_overhead", dtype="", seed=0, **vars(asked))
+    locks: list[bytes] = []
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="flow-overhead-") as root:
+        for number, (way, command) in enumerate(WAYS.items()):
+            folder = Path(root, str(number))
+            build(folder, **vars(asked))
+            found[way] = [seconds(partial(run, folder, command)) for _ in ("all stages", "nothing to do")]
             locks.append((folder / "dvc.lock").read_bytes())
-            base = base or first
-            print(
-                f"{way:<26} {first:6.1f} s ({first - base:+.1f} s), with nothing to do {second:5.1f} s",
-                flush=True,
-            )
-        print(f"dvc.lock the same: {len(set(locks)) == 1}")
-    finally:
-        shutil.rmtree(root)
+    plain, *flows = WAYS
+    report.figure(f"{plain}, nothing to do", found[plain][1], "s")
+    for way in flows:
+        for what, own, theirs in zip(("", ", nothing to do"), found[way], found[plain], strict=True):
+            report.beside(f"{way}{what}", own, "s", plain, theirs)
+    same = len(set(locks)) == 1
+    print(f"dvc.lock the same: {same}")
+    report.write(same_lock=same)
 
 
 if __name__ == "__main__":

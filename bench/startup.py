@@ -1,22 +1,27 @@
 """Seconds until a stage or command begins its work, fresh and forked from a warm process, beside importing torch alone.
 
-python -m bench.startup [ROUNDS]
+    python -m bench.startup [--stage NAME ...] [--rounds 5]
 
 A fresh process is Python's start, the imports and its end; a forked one (tasks/warm) the command that DVC starts, the
-fork, the imports that are left and the end. Each is the median over interleaved rounds; × is over torch alone.
+fork, the imports that are left and the end. All in turn.
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.options import parser
+from bench.processes import ROOT
+from bench.results import Report
+from bench.timing import in_turn, seconds
 from tasks.warm import A_STAGE, WORTH_IT, Warm
 
-ROOT = Path(__file__).parents[1]
+TORCH = "importing torch alone"
 STAGES = {
     "download_data": "tasks.download_data",
     "augment, with a masked LM": "tasks.augment confidistill.augmentation.augment confidistill.augmentation.masked_lm",
@@ -37,51 +42,48 @@ def imports(modules: str) -> str:
     return f"from confidistill.imports import importing\nwith importing():\n{lines}"
 
 
-def seconds(command: list[str], folder: Path, environment: dict[str, str]) -> float:
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> float:
     """Wall time of a process."""
-    started = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True)
-    return time.perf_counter() - started
+    return seconds(lambda: subprocess.run(command, cwd=folder, env=environment, check=True))
 
 
-def write_stages(folder: Path) -> None:
+def write_stages(folder: Path, stages: Sequence[str]) -> None:
     """A package `tasks` of the same modules and of `begin0`, `begin1` ..., stages that only import."""
     (folder / "tasks").mkdir()
     (folder / "tasks/__init__.py").write_text(f"__path__.append({str(ROOT / 'tasks')!r})\n")
-    for number, modules in enumerate(STAGES.values()):
-        (folder / f"tasks/begin{number}.py").write_text(imports(modules))
+    for number, stage in enumerate(stages):
+        (folder / f"tasks/begin{number}.py").write_text(imports(STAGES[stage]))
 
 
-def main(rounds: int = 5) -> dict[str, dict[str, float]]:
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--stage", choices=STAGES, action="append", help="default: all")
+    options.add_argument("--rounds", type=int, default=5)
+    asked = options.parse_args(arguments)
+    stages = asked.stage or list(STAGES)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     own = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
     warm = Warm()
     forked = warm.environment(own)
     for _ in range(WORTH_IT):
         warm.see(A_STAGE, own)
-    alone: list[float] = []
-    ways = {"fresh": own | {"SHELL": "/bin/sh"}, "forked": forked}
-    times: dict[str, dict[str, list[float]]] = {stage: {way: [] for way in ways} for stage in STAGES}
+    report = Report("startup", dtype="", seed=0, rounds=asked.rounds)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_stages(folder)
+        write_stages(folder, stages)
         while not Path(forked["SHELL"]).with_name("socket").exists():
             time.sleep(0.1)
-        for _ in range(rounds):
-            alone.append(seconds([sys.executable, "-c", "import torch"], folder, own))
-            for number, stage in enumerate(STAGES):
-                for way, environment in ways.items():
-                    command = [environment["SHELL"], "-c", f"python -m tasks.begin{number}"]
-                    times[stage][way].append(seconds(command, folder, environment))
-    torch = statistics.median(alone)
-    found = {stage: {way: statistics.median(taken) for way, taken in each.items()} for stage, each in times.items()}
-    print(
-        f"torch alone: {torch:.2f} s (median of {rounds})\n\n| | fresh, s | × | forked, s | × |\n|---|--:|--:|--:|--:|"
-    )
-    for stage, each in found.items():
-        print(f"| {stage} | {' | '.join(f'{taken:.2f} | {taken / torch:.2f}' for taken in each.values())} |")
-    return {"torch": {"fresh": torch}} | found
+        works = {TORCH: partial(run, [sys.executable, "-c", "import torch"], folder, own)}
+        for way, environment in {"fresh": own | {"SHELL": "/bin/sh"}, "forked": forked}.items():
+            for number, stage in enumerate(stages):
+                command = [environment["SHELL"], "-c", f"python -m tasks.begin{number}"]
+                works[f"{stage}, {way}"] = partial(run, command, folder, environment)
+        found = in_turn(works, asked.rounds)
+    for stage in stages:
+        for way in ("fresh", "forked"):
+            report.beside(f"{stage}, {way}", found[f"{stage}, {way}"], "s", TORCH, found[TORCH])
+    report.write()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -3,31 +3,26 @@
     python -m bench.training --student S_6L --batch 32 --length 128
     python -m bench.training --search            every student and stage, growing batches until memory or speed ends
 
-Each measurement is the pipeline's own training loop on random tokens, all of the full length: loading of batches, the
+Each measurement is the pipeline's own training loop on random texts, all of the full length: loading of batches, the
 teacher's forward pass in stage 1, the step of the optimiser. Writing of checkpoints is left out, which the authors'
-figures include (V100 16 GB, fp32, batch 32, length 128).
+figures include (V100 16 GB, fp32, batch 32, length 128; the slower of two). On a CPU the peak memory is the process's.
 """
 
-import argparse
 import gc
 import os
-import resource
-import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
-STUDENTS = {  # teacher's (layers, width, inner width), the student's; 12 heads all
-    "S_6L": ((12, 768, 3072), (6, 768, 3072)),
-    "S_4L": ((12, 768, 3072), (4, 312, 1200)),
-    "S_3L": ((6, 384, 1536), (3, 384, 1536)),
-    "S_2L": ((6, 384, 1536), (2, 156, 600)),
-}
-V100 = {("S_6L", 1): "196", ("S_6L", 2): "215-221", ("S_4L", 1): "376", ("S_4L", 2): "336-404"}
-V100_MEMORY = 16  # GiB
+from bench.options import parser
+from bench.processes import own_peak_mib
+from bench.results import Report
+from bench.shapes import STUDENTS
+from confidistill.errors import UserError, exits_cleanly
+
+V100 = {("S_6L", 1): 196, ("S_6L", 2): 215, ("S_4L", 1): 376, ("S_4L", 2): 336}  # examples/s
 WARM_UP = 3  # steps that are not counted
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -38,142 +33,84 @@ class Measurement:
     peak_gib: float
 
 
-def measure(student: str, stage: int, *, batch: int, length: int, steps: int, precision: Precision) -> Measurement:
+def measure(student: str, stage: int, *, batch: int, steps: int, **settings: Any) -> Measurement:
     """Train for `steps` steps after the warm-up."""
-    import numpy as np
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-    from confidistill.architectures.architecture import BATCH_INPUTS
-    from confidistill.distillation.arguments import Training
-    from confidistill.distillation.data import Batch, Example, Sequences
-    from confidistill.distillation.features import feature_loss
-    from confidistill.distillation.layers import uniform_layer_map
-    from confidistill.distillation.student import StudentShape, build_student
-    from confidistill.distillation.terms import prediction_loss
-    from confidistill.distillation.trainer import Loss
-    from confidistill.distillation.training import fit
-
-    class Targets(Sequences):
-        """Tokens with a label and logits, as stage 2 needs."""
-
-        def __getitem__(self, index: int) -> Example:
-            return super().__getitem__(index) | {"labels": np.int64(0), "teacher_logits": np.array([1, -1], np.float32)}
-
-    def logits_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        inputs = {key: batch[key] for key in BATCH_INPUTS}
-        return prediction_loss(model(**inputs).logits, batch["teacher_logits"], batch["labels"])
-
-    def configuration(layers: int, width: int, inner: int) -> BertConfig:
-        return BertConfig(num_hidden_layers=layers, hidden_size=width, intermediate_size=inner)
-
-    large, small = STUDENTS[student]
-    tokens = np.random.default_rng(0).integers(1000, 30000, ((steps + WARM_UP) * batch, length), dtype=np.int32)
-    model: torch.nn.Module
-    if stage == 1:
-        teacher, layers = BertModel(configuration(*large)), uniform_layer_map(large[0], small[0])
-        model = build_student(teacher, StudentShape(*small, 12), initialisation="random", layer_map=layers, seed=0)
-        loss = feature_loss(teacher, model, layers, "ignore")
-    else:
-        model, loss = BertForSequenceClassification(configuration(*small)), logits_loss
+    from bench.loop import train
 
     starts: list[float] = []
 
-    def timed(loss: Loss) -> Loss:
-        def step(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            starts.append(time.perf_counter())
-            return loss(model, batch)
+    def at_step() -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        starts.append(time.perf_counter())
 
-        return step
-
-    training = Training(
-        epochs=1, batch_size=batch, learning_rate=5e-5, weight_decay=1e-4, warmup_ratio=0.1, schedule="linear",
-        precision=precision, seed=0, checkpoint_steps=10 * (steps + WARM_UP), micro_batch_size=batch,
-    )  # fmt: skip
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    with tempfile.TemporaryDirectory() as folder:
-        data = Sequences(tokens) if stage == 1 else Targets(tokens)
-        fit(
-            model, data, loss=timed(loss), training=training, pad_token_id=0, checkpoints=Path(folder) / "run",
-            inputs="bench",
-        )  # fmt: skip
-    peak = (
-        torch.cuda.max_memory_reserved()
-        if torch.cuda.is_available()
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    train(student, stage, batch=batch, steps=steps + WARM_UP, at_step=at_step, **settings)
+    peak = torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else own_peak_mib()
     counted = starts[WARM_UP:]
-    return Measurement((len(counted) - 1) * batch / (counted[-1] - counted[0]), peak / 2**30)
+    return Measurement((len(counted) - 1) * batch / (counted[-1] - counted[0]), peak / 1024)
 
 
-def report(
-    student: str, stage: int, *, batch: int, length: int, steps: int, precision: Precision
-) -> Measurement | None:
-    """Measure and print one line; None where the GPU's memory does not suffice."""
+def report(found: Report, student: str, stage: int, *, batch: int, **settings: Any) -> Measurement | None:
+    """Measure, with a row for speed and one for memory; None where the GPU's memory does not suffice."""
     import torch
 
-    from confidistill.errors import UserError
-
+    what = f"{student}, stage {stage}, batch {batch}"
     try:
-        found = measure(student, stage, batch=batch, length=length, steps=steps, precision=precision)
+        measured = measure(student, stage, batch=batch, **settings)
     except UserError:
-        print(f"{student:>7} {stage:>5} {batch:>6}   out of memory", flush=True)
+        print(f"{what}: out of memory", flush=True)
         return None
     finally:
         gc.collect()
         torch.cuda.empty_cache()
-    comparable = (batch, length, precision) == (32, 128, "fp32")
-    authors = V100.get((student, stage), "") if comparable else ""
-    fits = "yes" if found.peak_gib <= V100_MEMORY else "no"
-    print(
-        f"{student:>7} {stage:>5} {batch:>6} {found.examples_per_second:>11.1f} {found.peak_gib:>9.2f} {fits:>8} "
-        f"{authors:>13}",
-        flush=True,
-    )
-    return found
+    authors = V100.get((student, stage))
+    if authors and (batch, settings["length"], settings["precision"]) == (32, 128, "fp32"):
+        found.beside(what, measured.examples_per_second, "examples/s", "the authors' V100", authors)
+    else:
+        found.figure(what, measured.examples_per_second, "examples/s")
+    found.figure(f"{what}: memory", measured.peak_gib, "GiB")
+    return measured
 
 
-def search(student: str, stage: int, *, batch: int, length: int, steps: int, precision: Precision) -> None:
-    """Double the batch until memory ends or the speed no longer grows by 2 %; name the best."""
-    best = (0.0, 0)
-    while found := report(student, stage, batch=batch, length=length, steps=steps, precision=precision):
-        if found.examples_per_second < 1.02 * best[0]:
+def search(found: Report, student: str, stage: int, *, batch: int, **settings: Any) -> None:
+    """Double the batch until memory ends or the speed no longer grows by 2 %."""
+    best = 0.0
+    while measured := report(found, student, stage, batch=batch, **settings):
+        if measured.examples_per_second < 1.02 * best:
             break
-        best = max(best, (found.examples_per_second, batch))
+        best = max(best, measured.examples_per_second)
         batch *= 2
-    if best[1]:
-        print(f"{student:>7} {stage:>5}   best batch {best[1]}: {best[0]:.1f} examples/s", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--student", choices=STUDENTS, action="append", help="default: S_6L and S_4L")
-    parser.add_argument("--batch", type=int, default=32, help="examples of a step; the smallest one of --search")
-    parser.add_argument("--length", type=int, default=128, help="tokens of an example")
-    parser.add_argument("--steps", type=int, default=20, help="steps that are counted, at least 2")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
-    parser.add_argument("--search", action="store_true", help="find the best batch of each")
-    options = parser.parse_args()
-    if options.steps < 2:
-        parser.error("--steps must be at least 2")
-    if options.device == "cpu":
+@exits_cleanly
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--student", choices=STUDENTS, action="append", help="default: S_6L and S_4L")
+    options.add_argument("--batch", type=int, default=32, help="examples of a step; the smallest one of --search")
+    options.add_argument("--length", type=int, default=128, help="tokens of an example")
+    options.add_argument("--steps", type=int, default=20, help="steps that are counted, at least 2")
+    options.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
+    options.add_argument("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
+    options.add_argument("--search", action="store_true", help="find the best batch of each")
+    asked = options.parse_args(arguments)
+    if asked.steps < 2:
+        options.error("--steps must be at least 2")
+    if asked.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
     import torch
 
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("no GPU is visible to torch here")
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{where}; length {options.length}, {options.precision}, {options.steps} steps; authors: V100 16 GB\n")
-    header = f"{'student':>7} {'stage':>5} {'batch':>6} {'examples/s':>11} {'peak GiB':>9}"
-    print(f"{header} {f'<={V100_MEMORY} GiB':>8} {'authors':>13}", flush=True)
-    settings = {"length": options.length, "steps": options.steps, "precision": options.precision}
-    for student in options.student or ["S_6L", "S_4L"]:
+    if asked.device == "cuda" and not torch.cuda.is_available():
+        options.error("no GPU is visible to torch here")
+    settings = {"length": asked.length, "steps": asked.steps, "precision": asked.precision}
+    found = Report("training", dtype=asked.precision, seed=0, length=asked.length, steps=asked.steps)
+    for student in asked.student or ["S_6L", "S_4L"]:
         for stage in (1, 2):
-            (search if options.search else report)(student, stage, batch=options.batch, **settings)
+            (search if asked.search else report)(found, student, stage, batch=asked.batch, **settings)
+    found.write()
 
 
 if __name__ == "__main__":
