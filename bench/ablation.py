@@ -1,6 +1,6 @@
 """What each means of stage 2 gives a student, alone and together, over seeds.
 
-python -m bench.ablation TASK STUDENT [--seeds 1,2,3] [--epochs 8] [--only NAME,NAME]
+python -m bench.ablation TASK STUDENT [--seeds 1,2,3] [--epochs 8] [--only NAME ...]
 
 In a clone that has run the pair (`dvc repro evaluate@TASK-STUDENT`), from its intermediate student: stage 1 is the same
 for all. Where the clone has several variants of a sentence (`augment.TASK.variants`), one of them is learnt, but in the
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("student")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--only", default=None)
+    parser.add_argument("--only", action="append", metavar="NAME")
     asked = parser.parse_args()
     params = load()
     task, student = asked.task, asked.student
@@ -151,7 +151,7 @@ def main() -> None:
     compared = means(
         asked.epochs, variants=settings is not None and settings.variants > 1, transfer=transfer is not None
     )
-    only = asked.only.split(",") if asked.only else list(compared)
+    only = asked.only or list(compared)
     for seed in map(int, asked.seeds.split(",")):
         for name in only:
             if any((row["means"], row["seed"]) == (name, seed) for row in rows):
