@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from bench.options import parser
 from bench.processes import ROOT
@@ -63,18 +66,30 @@ stages:
 """
 
 
+def params(tasks: int, students: int) -> dict[str, Any]:
+    """The quickstart's, which a flow wants whole, with so many copies of its first task and student."""
+    content: dict[str, Any] = YAML(typ="safe").load(ROOT / "profiles/quickstart.yaml")
+    task, student = (next(iter(content[name].values())) for name in ("tasks", "students"))
+    names = [f"t{number}" for number in range(tasks)], [f"s{number}" for number in range(students)]
+    pairs = [f"{one}-{other}" for one in names[0] for other in names[1]]
+    return content | {
+        "profile": "toy",
+        "tasks": dict.fromkeys(names[0], task),
+        "students": dict.fromkeys(names[1], student),
+        "pairs": {name: {"intermediate": {}, "prediction": {}} for name in pairs},
+        "augment": dict.fromkeys(names[0]),
+    }
+
+
 def build(folder: Path, tasks: int, students: int, seconds: float) -> None:
     """A git and DVC repository with that pipeline, and the project's own DVC settings."""
     folder.mkdir()
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=folder, check=True)
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
-    names = {"tasks": tasks, "students": students}
-    listed = "\n".join(
-        f"{what}: {{{', '.join(f'{what[0]}{n}: {n}' for n in range(many))}}}" for what, many in names.items()
-    )
-    (folder / "params.yaml").write_text(f"profile: toy\nseconds: {seconds}\n{listed}\n")
-    (folder / "dvc.yaml").write_text(DVC_YAML)
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(params(tasks, students), file)
+    (folder / "dvc.yaml").write_text(f"vars: [{{seconds: {seconds}}}]\n{DVC_YAML}")
     (folder / ".gitignore").write_text("/raw-*\n/teacher-*\n/logits-*\n/general-*\n/one-*\n/two-*\n/results\n/report\n")
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
-from bench import synthetic
+from bench import flow_overhead, synthetic
 from bench.grown import STAGES
 from bench.growth import slope
 from bench.peak import flops
@@ -11,6 +12,8 @@ from bench.processes import measured, own_peak_mib
 from bench.shapes import STUDENTS, Shape
 from bench.timing import in_turn
 from confidistill.errors import UserError
+from tasks.params import load
+from tasks.preflight import preflight
 
 
 def test_rounds_go_back_and_forth():
@@ -68,3 +71,13 @@ def test_a_stage_of_growth_does_its_work(stage, assets, tmp_path):
         assert (tmp_path / "output/model.safetensors").is_file()
     else:
         assert found
+
+
+def test_the_flows_accept_the_params_of_the_toy(tmp_path, monkeypatch):
+    """They check params.yaml before a stage starts."""
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(flow_overhead.params(2, 3), file)
+    monkeypatch.chdir(tmp_path)
+    params = load()
+    assert (set(params.tasks), set(params.students)) == ({"t0", "t1"}, {"s0", "s1", "s2"})
+    preflight(params)
