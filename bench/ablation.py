@@ -152,6 +152,8 @@ def main() -> None:
         asked.epochs, variants=settings is not None and settings.variants > 1, transfer=transfer is not None
     )
     only = asked.only or list(compared)
+    for name in set(only) - compared.keys():
+        parser.error(f"--only {name!r}: there are {'; '.join(compared)}")
     for seed in map(int, asked.seeds.split(",")):
         for name in only:
             if any((row["means"], row["seed"]) == (name, seed) for row in rows):
