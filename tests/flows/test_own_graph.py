@@ -10,7 +10,7 @@ from tests import tiny
 from tests.flows.conftest import Server, Worker
 from tests.flows.toy import Toy
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(700)  # the server's start is in it
 LIMIT_SECONDS = (
     500  # on two idle cores it takes 170, most of it Prefect's own start for each stage; on busy ones, far more
 )
