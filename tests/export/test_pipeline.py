@@ -84,13 +84,3 @@ def test_a_second_run_runs_no_stage(project):
     count = len([line for line in (project.parent / "log").read_text().splitlines() if line.startswith("[")])
     assert f"0 of {count} stages run, {count} up to date" in done
     assert (project / "dvc.lock").read_bytes() == before
-
-
-def test_a_variant_that_is_not_asked_for_any_more_leaves_the_tables(project):
-    params = (project / "params.yaml").read_text()
-    assert "[onnx, onnx-int8]" in params
-    (project / "params.yaml").write_text(params.replace("[onnx, onnx-int8]", "[onnx]"))
-    done = tiny.run(project, "tasks.repro").stdout
-    assert [line.split()[1] for line in done.splitlines() if line.startswith("[")] == ["preflight", "report"]
-    assert "onnx-int8" not in (project / "results/variants.md").read_text()
-    assert [path.name for path in (project / "results/plots/variants").iterdir()] == [f"{PAIR}-onnx"]
