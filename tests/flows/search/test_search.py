@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
 from flows.search.job import Job, git, open_job
@@ -81,7 +82,7 @@ def wait_for_training(folder: Path) -> psutil.Process:
 
 
 def open_study(name: str | None = None) -> Job:
-    return open_job("plain", "S_2L", preset="patience", study=name, seed=42)
+    return open_job("plain", "S_2L", preset="patience", held_out=False, study=name, seed=42)
 
 
 def test_what_cannot_be_searched_is_one_line(project, monkeypatch):
@@ -95,9 +96,12 @@ def test_what_cannot_be_searched_is_one_line(project, monkeypatch):
         ("plain", "S_2L", "patience", "a b"): "--study 'a b': use letters",
     }.items():
         with pytest.raises(UserError, match=message):
-            open_job(task, student, preset=preset, study=study, seed=42)
+            open_job(task, student, preset=preset, held_out=False, study=study, seed=42)
     params = Path("params.yaml")
     committed = params.read_text()
+    YAML(typ="safe").dump(YAML(typ="safe").load(committed) | {"selection": "dev"}, params)
+    with pytest.raises(UserError, match="--held-out: selection: dev holds no part of Tr out"):
+        open_job("plain", "S_2L", preset="patience", held_out=True, study=None, seed=42)
     params.write_text(committed.replace("profile: tiny", "profile: other"))
     with pytest.raises(UserError, match=r"params\.yaml has changes that are not committed"):
         open_study()
