@@ -179,11 +179,12 @@ def test_the_page_of_families_says_what_each_supports():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     rows = [row for row in rows if row[0] != "`model_type`"]
     assert [row[0].split("`")[1] for row in rows] == list(ARCHITECTURES)
-    for (_, matched, narrower, augmented, _), family in zip(rows, ARCHITECTURES.values(), strict=True):
+    for (_, matched, narrower, augmented, _, exported), family in zip(rows, ARCHITECTURES.values(), strict=True):
         assert matched.startswith("scores") == family.scores
         assert (narrower == "yes") == family.narrower
         assert ("words" in augmented) == (family.words is not no_words)
         assert ("masked LM" in augmented) == bool(family.masked_lm_head)
+        assert exported == "yes"  # of every family: tests/export/test_families.py
 
 
 def test_a_narrower_classifier_runs_to_its_logits(model):

@@ -24,8 +24,8 @@ sys.exit(int(os.environ["DVC_STATUS"]))
 WAITS = """\
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print(child.pid, flush=True)
 try:
+    print(child.pid, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")
