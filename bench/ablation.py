@@ -9,7 +9,6 @@ results/ablation/TASK-STUDENT.csv, a row a training, and .md, means over the see
 Sigma by `definition`; no setting is picked by any of it.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.options import parser
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.difference import pairwise_difference, sigma
 from confidistill.confidence.measures import measure
@@ -77,10 +77,9 @@ def means(epochs: int, *, variants: bool, transfer: bool) -> dict[str, Means]:
 
 def learnt(task: str, rows: set[str]) -> pd.DataFrame:
     """The training set and the first variant of each sentence; all variants, transfer text, where `rows` has them."""
-    table = distillation_table(task, transfer="transfer" in rows)
-    if "variants" in rows:
-        return table
-    return table[(table["origin"] < 0) | (table.groupby("origin").cumcount() <= 1)]
+    table = distillation_table(task)
+    of_transfer, first = table["origin"] < 0, table.groupby("origin").cumcount() <= 1
+    return table[np.where(of_transfer, "transfer" in rows, first | ("variants" in rows))]
 
 
 def train(params: Params, task: str, student: str, changes: Means, seed: int, folder: Path) -> dict[str, Any]:
@@ -136,13 +135,13 @@ def summary(rows: pd.DataFrame) -> str:
 
 @exits_cleanly
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task")
-    parser.add_argument("student")
-    parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--only", action="append", metavar="NAME")
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("task")
+    options.add_argument("student")
+    options.add_argument("--seeds", default="1,2,3")
+    options.add_argument("--epochs", type=int, default=8)
+    options.add_argument("--only", action="append", metavar="NAME")
+    asked = options.parse_args()
     params = load()
     task, student = asked.task, asked.student
     file = FOLDER / f"{task}-{student}.csv"
@@ -153,7 +152,7 @@ def main() -> None:
     )
     only = asked.only or list(compared)
     for name in set(only) - compared.keys():
-        parser.error(f"--only {name!r}: there are {'; '.join(compared)}")
+        options.error(f"--only {name!r}: there are {'; '.join(compared)}")
     for seed in map(int, asked.seeds.split(",")):
         for name in only:
             if any((row["means"], row["seed"]) == (name, seed) for row in rows):

@@ -44,10 +44,10 @@ def teacher_table(task: str, split: str) -> pd.DataFrame:
     return pd.read_parquet(Path("data/teacher") / task / f"{split}.parquet")
 
 
-def distillation_table(task: str, *, transfer: bool = True) -> pd.DataFrame:
+def distillation_table(task: str) -> pd.DataFrame:
     """What students of the task learn from: the training set, its variants, and transfer text, which has no label."""
     table = teacher_table(task, "augmented")
-    if not transfer or not (Path("data/teacher") / task / TRANSFER).exists():
+    if not (Path("data/teacher") / task / TRANSFER).exists():
         return table
     unlabelled = teacher_table(task, "transfer").assign(label=UNLABELLED, origin=UNLABELLED)
     return pd.concat([table, unlabelled], ignore_index=True)

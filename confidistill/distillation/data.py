@@ -54,10 +54,6 @@ class Examples(Dataset[Example]):
     def lengths(self) -> list[int]:
         return [len(ids) for ids in self.input_ids]
 
-    def used_with(self, pad_token_id: int) -> torch.Tensor:
-        """The token ids of batches, (U,), ascending."""
-        return _used(self.input_ids, pad_token_id)
-
     def __len__(self) -> int:
         return len(self.input_ids)
 
@@ -74,28 +70,25 @@ class Sequences(Dataset[Example]):
     """Packed token ids of general distillation: (N, T) on disk, or any array of equally long rows."""
 
     def __init__(self, tokens: np.ndarray) -> None:
-        self.tokens = tokens
+        self.input_ids = tokens
 
     @property
     def lengths(self) -> list[int]:
-        return [self.tokens.shape[1]] * len(self.tokens)
-
-    def used_with(self, pad_token_id: int) -> torch.Tensor:
-        """The token ids of batches, (U,), ascending."""
-        return _used(self.tokens, pad_token_id)
+        return [self.input_ids.shape[1]] * len(self.input_ids)
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.input_ids)
 
     def __getitem__(self, index: int) -> Example:
-        ids = self.tokens[index]
+        ids = self.input_ids[index]
         return {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
 
 
-def _used(tokens: Sequence[np.ndarray] | np.ndarray, pad_token_id: int) -> torch.Tensor:
+def used_ids(data: Examples | Sequences, pad_token_id: int) -> torch.Tensor:
+    """The token ids of its batches, padding among them: (U,), ascending."""
     used = np.array([pad_token_id])
-    for start in range(0, len(tokens), READ_TOGETHER):
-        used = np.union1d(used, np.concatenate(tokens[start : start + READ_TOGETHER]))
+    for start in range(0, len(data), READ_TOGETHER):
+        used = np.union1d(used, np.concatenate(data.input_ids[start : start + READ_TOGETHER]))
     return torch.from_numpy(used.astype(np.int64))
 
 

@@ -5,4 +5,9 @@ import os
 
 def is_writer() -> bool:
     """Whether this process writes outputs: the first of those that torchrun started, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return own_place()[0] == 0
+
+
+def own_place() -> tuple[int, int]:
+    """This process's number, from 0, and how many train together."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

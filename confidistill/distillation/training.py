@@ -1,7 +1,6 @@
 """The training loop of every stage: transformers.Trainer with our loss, our order of examples, and exact resumption."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -24,10 +23,10 @@ from confidistill.distillation.checkpoints import (
     micro_batch_of,
     step_of,
 )
-from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator, used_ids
 from confidistill.distillation.identity import identity
 from confidistill.distillation.precision import candidates, settle
-from confidistill.distillation.processes import is_writer
+from confidistill.distillation.processes import is_writer, own_place
 from confidistill.distillation.selection import KeepBest, Selection
 from confidistill.distillation.trainer import Loss, StepTrainer
 from confidistill.distillation.variants import Rows
@@ -66,7 +65,7 @@ def fit(
     Raises:
         UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
     """
-    process, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    process, processes = own_place()
     if training.batch_size % processes:
         raise UserError(f"batch_size {training.batch_size} is not a multiple of {processes} processes")
     with writer_first():
@@ -84,7 +83,7 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    with used_rows(model, data.used_with(pad_token_id)):
+    with used_rows(model, used_ids(data, pad_token_id)):
         trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
         trainer.step_loss, trainer.batches = loss, batches
         trainer.halves = training.micro_batch_size == "auto"

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 from confidistill.architectures import ARCHITECTURES
 from confidistill.architectures.architecture import model_inputs
 from confidistill.distillation import training as loop
-from confidistill.distillation.data import Examples
+from confidistill.distillation.data import Examples, used_ids
 from confidistill.distillation.vocabulary import UsedRows, used_rows
 from confidistill.text.tokens import load_tokenizer
 from tests import families
@@ -47,7 +47,7 @@ def test_a_row_that_is_not_used_decays_by_the_closed_form(assets, tmp_path):
     training = replace(TRAINING, weight_decay=0.3, warmup_ratio=0.0)
     stages.prediction(assets, tmp_path / "out", training=training)
     tokenizer = load_tokenizer(assets / "base")
-    used = Examples(tokenizer, pd.read_parquet(assets / "train.parquet"), 16).used_with(tokenizer.pad_token_id)
+    used = used_ids(Examples(tokenizer, pd.read_parquet(assets / "train.parquet"), 16), tokenizer.pad_token_id)
     before = load_file(assets / "base-student" / "model.safetensors")[EMBEDDING["general"]]
     after = load_file(tmp_path / "out" / "model.safetensors")[EMBEDDING["prediction"]]
     unused = [row for row in range(len(before)) if row not in used.tolist()]
