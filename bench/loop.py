@@ -38,11 +38,12 @@ def train(
     precision: Precision = "fp32",
     seed: int = 0,
     at_step: Callable[[], Any] = lambda: None,
+    compiled: bool = False,
     **config: Any,
 ) -> None:
     """Loading of batches, the teacher's forward pass in stage 1, the step of the optimiser; `at_step` before each.
 
-    `config` is of the models' configuration.
+    `compiled`: teacher and student by torch.compile. `config` is of the models' configuration.
     """
     torch.manual_seed(seed)
     large, small = STUDENTS[student]
@@ -51,9 +52,14 @@ def train(
     tokens = (FIRST + drawn).astype(np.int32)
     model: torch.nn.Module
     if stage == 1:
-        model, loss = intermediate(classifier(large, **config), small)
+        teacher = classifier(large, **config)
+        model, loss = intermediate(teacher, small)
+        if compiled:
+            teacher.bert.compile()
     else:
         model, loss = classifier(small, **config), logits_loss
+    if compiled:
+        model.compile()
 
     def timed(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         at_step()

@@ -9,50 +9,18 @@ those of a MiniLM layer's own shapes at that many tokens, which is what a step c
 profile is torch's: operations by their share of self CPU time.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch.profiler import ProfilerActivity, profile, schedule
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.loop import train
 from bench.options import parser
+from bench.rates import DTYPES, flops, layer_rate, peak_rate
 from bench.results import Report
-from bench.shapes import STUDENTS, Shape
-from bench.timing import seconds
+from bench.shapes import STUDENTS
 from bench.training import measure
 from confidistill.errors import exits_cleanly
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SQUARES = (512, 1024, 2048)
-LEAST = 0.3  # seconds that a multiply is measured for
-
-
-def multiply_rate(rows: int, inner: int, columns: int, dtype: torch.dtype) -> float:
-    """FLOP/s of (rows, inner) @ (inner, columns), the best of the calls of some tenths of a second."""
-    left, right = torch.randn(rows, inner, dtype=dtype), torch.randn(inner, columns, dtype=dtype)
-    ended, best = time.perf_counter() + LEAST, float("inf")
-    while time.perf_counter() < ended or best == float("inf"):
-        best = min(best, seconds(lambda: left @ right))
-    return 2 * rows * inner * columns / best
-
-
-def layer_rate(tokens: int, shape: Shape, dtype: torch.dtype) -> float:
-    """FLOP/s of a layer's linear maps, one after the other."""
-    sizes = [(shape.hidden_size, shape.hidden_size)] * 4
-    sizes += [(shape.hidden_size, shape.intermediate_size), (shape.intermediate_size, shape.hidden_size)]
-    rates = {size: multiply_rate(tokens, *size, dtype) for size in dict.fromkeys(sizes)}
-    work = [inner * columns for inner, columns in sizes]
-    return sum(work) / sum(each / rates[size] for each, size in zip(work, sizes, strict=True))
-
-
-def flops(student: str, stage: int, **settings: Any) -> int:
-    """Of the matrix multiplies of one step."""
-    with FlopCounterMode(display=False) as counter:  # it does not know the fused attention of processors
-        train(student, stage, steps=1, attn_implementation="eager", **settings)
-    return counter.get_total_flops()
 
 
 def operations(student: str, stage: int, *, steps: int, top: int, **settings: Any) -> list[dict[str, Any]]:
@@ -76,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--length", type=int, action="append", help="tokens of a text; default: 16, 64 and 128")
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--steps", type=int, default=20)
-    options.add_argument("--precision", choices=DTYPES, default="fp32")
+    options.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options.add_argument("--top", type=int, default=8, help="operations of the profile")
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args(arguments)
@@ -84,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = Report("peak", dtype=asked.precision, seed=asked.seed, batch=asked.batch, steps=asked.steps)
     profiles = {}
     for length in asked.length or [16, 64, 128]:
-        peak = max(multiply_rate(size, size, size, dtype) for size in SQUARES) / 1e9
+        peak = peak_rate(dtype) / 1e9
         settings = {"batch": asked.batch, "length": length, "precision": asked.precision, "seed": asked.seed}
         for student in asked.student or ["S_3L", "S_2L"]:
             of_layers = layer_rate(asked.batch * length, STUDENTS[student][1], dtype) / 1e9

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.models import classifier, intermediate, logits_loss
-from bench.peers.job import BATCH, DECAY, RATE, Job
+from bench.peers.job import BATCH, DECAY, DEVICE, RATE, Job
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.inference import logits_of
 from confidistill.distillation.training import fit
@@ -13,7 +13,7 @@ from confidistill.distillation.training import fit
 
 def prepared(job: Job) -> Callable[[Path], None]:
     """As `reference.prepared`."""
-    teacher = classifier(job.teacher)
+    teacher = classifier(job.teacher).to(DEVICE)
     model, loss = intermediate(teacher, job.shape) if job.stage == 1 else (classifier(job.shape), logits_loss)
     training = Training(
         epochs=job.epochs, batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY, warmup_ratio=0.1,

@@ -7,6 +7,8 @@ import pandas as pd
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from bench.peers.job import DEVICE
+
 
 class Padded:
     """A classifier of the rows of a table, `batch_size` of them at a time, each padded to `max_length` tokens."""
@@ -14,7 +16,7 @@ class Padded:
     def __init__(self, folder: Path, *, max_length: int, batch_size: int) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(DEVICE)
         self.max_length, self.batch_size = max_length, batch_size
 
     @torch.inference_mode()

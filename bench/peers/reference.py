@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from bench.models import classifier, intermediate
-from bench.peers.job import BATCH, CLIP, DECAY, LENGTH, RATE, Job
+from bench.peers.job import BATCH, CLIP, DECAY, DEVICE, LENGTH, RATE, Job
 from confidistill.architectures.architecture import BATCH_INPUTS
 from confidistill.distillation.data import Batch, Example, Examples, collator
 from confidistill.distillation.scores import capture_scores, forward
@@ -21,12 +21,13 @@ from confidistill.distillation.scores import capture_scores, forward
 
 def prepared(job: Job) -> Callable[[Path], None]:
     """Build the models; the function, which is timed, trains and writes into a folder."""
-    teacher = classifier(job.teacher).eval()
+    teacher = classifier(job.teacher).eval().to(DEVICE)
     model: Any
     if job.stage == 1:
         model, loss = intermediate(teacher, job.shape, padding="reference")
+        model.to(DEVICE)
     else:
-        model = classifier(job.shape)
+        model = classifier(job.shape).to(DEVICE)
         for one in (teacher, model):
             capture_scores(one)
 
@@ -62,4 +63,5 @@ def padded(examples: Examples, seed: int) -> Iterator[Batch]:
 def to_128(examples: list[Example]) -> Batch:
     """input_ids, attention_mask and token_type_ids, each (B, 128)."""
     batch = collator(0)(examples)
-    return {name: functional.pad(batch[name], (0, LENGTH - batch[name].shape[1])) for name in BATCH_INPUTS}
+    padded = {name: functional.pad(batch[name], (0, LENGTH - batch[name].shape[1])) for name in BATCH_INPUTS}
+    return {name: tensor.to(DEVICE) for name, tensor in padded.items()}

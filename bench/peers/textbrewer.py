@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from bench.models import classifier, intermediate
-from bench.peers.job import BATCH, CLIP, DECAY, RATE, Job
+from bench.peers.job import BATCH, CLIP, DECAY, DEVICE, RATE, Job
 from bench.peers.reference import to_128
 from confidistill.architectures.architecture import BATCH_INPUTS
 from confidistill.distillation.data import Batch, BucketedBatches, Example, collator
@@ -39,8 +39,8 @@ def as_usual(job: Job) -> Callable[[Path], None]:
 
 
 def _prepared(job: Job, loader: DataLoader, *, cache: bool) -> Callable[[Path], None]:
-    teacher = classifier(job.teacher)
-    student = intermediate(teacher, job.shape)[0] if job.stage == 1 else classifier(job.shape)
+    teacher = classifier(job.teacher).to(DEVICE)
+    student = (intermediate(teacher, job.shape)[0] if job.stage == 1 else classifier(job.shape)).to(DEVICE)
 
     def run(folder: Path) -> None:
         trainer = distiller(job, teacher, student, folder, cache=cache)
@@ -53,7 +53,7 @@ def _prepared(job: Job, loader: DataLoader, *, cache: bool) -> Callable[[Path], 
 
 def distiller(job: Job, teacher: nn.Module, student: nn.Module, folder: Path, *, cache: bool) -> Any:
     """TextBrewer's distiller for the job."""
-    training = textbrewer.TrainingConfig(output_dir=str(folder), device="cuda" if torch.cuda.is_available() else "cpu")
+    training = textbrewer.TrainingConfig(output_dir=str(folder), device=DEVICE)
     if job.stage == 2:
         losses = textbrewer.DistillationConfig(temperature=1, is_caching_logits=cache)
         kind = textbrewer.BasicDistiller if cache else textbrewer.GeneralDistiller

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from bench import flow_overhead, peak, prediction, table
+from bench import flow_overhead, prediction, rates, table
 from bench.peers.padding import Padded
 from bench.results import FOLDER, Report
 
@@ -36,7 +36,7 @@ EXPECTED = {  # a row that must be there: what, beside
 
 @pytest.mark.parametrize("bench", ARGUMENTS)
 def test_what_a_bench_writes(bench, clone, monkeypatch, capsys):
-    monkeypatch.setattr(peak, "LEAST", 0.01)
+    monkeypatch.setattr(rates, "LEAST", 0.01)
     monkeypatch.setattr(flow_overhead, "WAYS", dict.fromkeys(["dvc repro", "again"], ("dvc", "repro")))
     import_module(f"bench.{bench}").main(ARGUMENTS[bench])
     content = json.loads((FOLDER / f"{bench}.json").read_text())

@@ -7,8 +7,8 @@ from ruamel.yaml import YAML
 from bench import flow_overhead, synthetic
 from bench.grown import STAGES
 from bench.growth import slope
-from bench.peak import flops
 from bench.processes import measured, own_peak_mib
+from bench.rates import flops
 from bench.shapes import STUDENTS, Shape
 from bench.timing import in_turn
 from confidistill.errors import UserError
