@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # not what is below: /dev/shm is memory for files
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     A device such as /dev/stdout is yielded itself: it must be written to, never replaced.
     """
     path = Path(path)
-    if path.is_dir() or path.absolute().is_relative_to("/dev"):
+    if path.is_dir() or path.absolute().parent in DEVICES:
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,14 @@
 
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from confidistill.files import json_text
+from confidistill.files import atomic_file, json_text
 from tasks.pairs import read_measures
 
 
@@ -22,3 +26,23 @@ def test_an_undefined_measure_is_null_in_the_file_and_nan_when_read(tmp_path):
 def test_infinity_is_refused():
     with pytest.raises(ValueError, match="Out of range float"):
         json_text({"sigma": math.inf})
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm")
+def test_a_file_in_memory_is_a_file():
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "new" / "file"
+        with pytest.raises(ZeroDivisionError), atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+        assert list(path.parent.iterdir()) == []
+        with atomic_file(path) as temporary:
+            temporary.write_text("whole")
+        assert path.read_text() == "whole"
+
+
+def test_a_stream_is_written_to_and_never_replaced(tmp_path):
+    code = "from confidistill.files import atomic_file as a\nwith a('/dev/stdout') as path: path.write_text('told')"
+    with (tmp_path / "output").open("w") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert (tmp_path / "output").read_text() == "told" and Path("/dev/stdout").is_symlink()

@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +63,8 @@ def import_libraries() -> None:
             import_module(name)
     gc.freeze()
     gc.enable()
+    # From Python 3.12 on each fork would say so: numpy's library has started threads, which have computed nothing.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     del os.environ[checked]
     os.environ.update({checked: value} if (value := STARTED_IN.get(checked)) else {})
 
