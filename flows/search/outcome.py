@@ -12,7 +12,8 @@ from confidistill.files import atomic_file
 from confidistill.report.figures import save_figure
 from confidistill.report.pair import split_name
 from confidistill.report.tradeoff import tradeoff
-from confidistill.report.tuned import GUARD, LEGEND, Tuned, table3, table3_renderings
+from confidistill.report.tuned import GUARD, Tuned, legend, table3, table3_renderings
+from confidistill.text.splits import HELD_OUT
 from flows.search.job import Job
 from flows.search.settings import difference, with_overrides
 from flows.search.space import overrides, shown
@@ -66,7 +67,7 @@ def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
     with atomic_file(stem.with_name(f"{job.study}.csv")) as path:
         rows.to_csv(path, index=False)
     save_figure(_picture(study, rows), stem)
-    tuned = [Tuned(job.task, job.student, untuned, best, job.protocol, job.kappa)]
+    tuned = [Tuned(job.task, job.student, untuned, best, job.protocol, job.kappa, guards=study.guard_split)]
     for suffix, text in table3_renderings(tuned).items():
         with atomic_file(stem.with_name(f"{job.study}-table3{suffix}")) as path:
             path.write_text(text, encoding="utf-8")
@@ -76,7 +77,7 @@ def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
         *(_confirmed(study, winner, seed) for seed in seeds if study.confirmation(winner, seed)),
         "",
         *(f"{name:<22} {value}" for name, value in table3(tuned).iloc[0].items()),
-        LEGEND,
+        legend(tuned),
         "",
         said,
         f"trials: {stem}.csv, {stem}.png; as experiments: dvc exp show, dvc exp apply {job.study}-{winner.number}",
@@ -116,6 +117,8 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
     named = ", ".join(map(str, seeds))
     lost = study.loss_over(winner, seeds)
     change = f"accuracy on {split} {100 * (0 - lost):+.1f} points in the mean, against the untuned student's"
+    if study.guard_split == HELD_OUT:
+        change += ", and sigma there {:.4f} -> {:.4f}".format(*study.means(winner, seeds, SIGMA[job.protocol]))
     if lost >= study.allowance:
         failed.append(f"seeds {named}: {change}")
     if failed:

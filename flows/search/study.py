@@ -160,19 +160,22 @@ class Study:
 
     def loss_over(self, winner: FrozenTrial, seeds: Sequence[int]) -> float:
         """Mean share of accuracy that the winner loses at these seeds against the untuned student at the same."""
+        before, after = self.means(winner, seeds, "accuracy_student")
+        return before - after
+
+    def means(self, winner: FrozenTrial, seeds: Sequence[int], measure: str) -> tuple[float, float]:
+        """A measure's mean over these seeds on the split that guards: the untuned student's, and the winner's."""
         split = self.guard_split
         untuned = self._study.get_trials(deepcopy=False)[0]
         pairs = [(self.confirmation(untuned, seed), self.confirmation(winner, seed)) for seed in seeds]
-        return mean(
-            before[split]["accuracy_student"] - after[split]["accuracy_student"]
-            for before, after in pairs
-            if before and after
-        )
+        both = [(before[split][measure], after[split][measure]) for before, after in pairs if before and after]
+        before, after = zip(*both, strict=True)
+        return mean(before), mean(after)
 
     @property
     def winner(self) -> FrozenTrial | None:
-        """Of the trials that keep the guard and hold by a margin, the most accurate; with a held-out objective, the one
-        of the least sigma there. Where none holds, the one of the least sigma(Tr).
+        """Of the trials that keep the guard and hold by a margin, the one of the least sigma on the held-out share of
+        Tr; where no share is held out, the most accurate. Where none holds, the one of the least sigma(Tr).
 
         One whose sigma says nothing comes last.
         """
@@ -183,7 +186,7 @@ class Study:
     def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, float, float, int]:
         held = self.holds(trial, MARGIN)
         sigma = trial.values[0]
-        best = trial.values[1] if self.job.held_out else self.loss(measures)
+        best = measures[HELD_OUT][SIGMA[self.job.protocol]] if HELD_OUT in measures else self.loss(measures)
         return self._objection(measures) is not None, not held, best if held else sigma, sigma, trial.number
 
     def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
@@ -198,10 +201,13 @@ class Study:
 
         Held-out sigma may always become less.
         """
-        if self.job.held_out or (winner := self.winner) is None:
+        if self.job.held_out:
             return False
-        measures = measures_of(winner)
-        return measures is not None and self.holds(winner, MARGIN) and self.loss(measures) < GUARD
+        return any(
+            self.holds(trial, MARGIN) and self.loss(measures) < GUARD
+            for trial in self.finished
+            if (measures := measures_of(trial))
+        )
 
     def _objection(self, measures: Measures) -> str | None:
         return objection(measures["train"], self.job.protocol)

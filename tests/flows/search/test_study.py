@@ -115,7 +115,7 @@ def test_the_guard_is_of_tr_or_of_its_held_out_share_never_of_dev():
     assert study.winner.number == 2
     assert not study.is_won  # two points are lost, which one seed cannot tell from one
     study.tell(int(study.next().label), Outcome("complete", 1.0, measures(0.0449, 0.795)))
-    assert study.winner.number == 3  # of those that hold by a margin the most accurate, not the nearest
+    assert study.winner.number == 3  # with no share held out, of those that hold by a margin the most accurate
     assert study.is_won
     held_out = Study(job(study="held-out"), None)
     for sigma, accuracy, selected in ((0.2, 0.8, 0.8), (0.03, 0.8, 0.7), (0.06, 0.5, 0.8)):
@@ -124,6 +124,28 @@ def test_the_guard_is_of_tr_or_of_its_held_out_share_never_of_dev():
     assert held_out.guard_split == "selection"
     assert held_out.winner.number == 0  # sigma of a student at chance says nothing
     assert not held_out.is_won
+
+
+def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck():
+    study = Study(job(), None)
+    for sigma, there, selected in ((0.2, 0.2, 0.8), (0.02, 0.3, 0.81), (0.04, 0.1, 0.79), (0.048, 0.05, 0.8)):
+        found = measures(sigma, selection=selected)
+        found["selection"]["sigma"] = there
+        study.tell(int(study.next().label), Outcome("complete", 1.0, found))
+        if len(study.finished) == 2:
+            assert study.is_won and study.winner.number == 1
+    assert study.winner.number == 2  # the last holds, but not by a margin
+    assert study.is_won  # by the second, which loses nothing
+    untuned = study.finished[0]
+    for seed in (1, 2):
+        after = measures(0.04, selection=0.8)
+        after["selection"]["sigma"] = 0.1 * seed
+        study.confirm(study.winner, seed, after)
+        study.confirm(untuned, seed, measures(0.2, selection=0.8))
+    said, restored = judgement(study, study.winner, [1, 2])
+    assert restored and said.endswith("untuned student's, and sigma there 0.2000 -> 0.1500")
+    text, _ = conclude(study, [1, 2])
+    assert "less than one point of accuracy on selection; the verdict" in text
 
 
 def test_a_trial_that_does_worse_than_half_of_the_others_is_pruned_after_the_warm_up():
