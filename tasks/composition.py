@@ -75,7 +75,7 @@ def compose(
         "models": _models(name, start, teacher),
         "vectors": "vectors: null  # of the augmentation",
         "corpus": _block(quickstart, "corpus") if from_text else "corpus: null  # of general distillation",
-        "tasks": f"tasks:\n{_task(_block(_block(quickstart, 'tasks'), 'movies', 2), name, tables)}",
+        "tasks": f"tasks:\n{_task(_block(_block(quickstart, 'tasks'), 'products', 2), name, tables)}",
         "students": "students:\n" + "\n".join(_student(quickstart, *student, base) for student in students.items()),
         "pairs": "\n".join(
             [
@@ -145,7 +145,7 @@ def _task(quickstart: str, name: str, tables: Tables) -> str:
         else f"      dev: {{share: {DEV_SHARE}, seed: {SEED}}}  # drawn class by class; or a file's name",
         *(f"      {key}: {column}" for key, column in columns.items()),
     ]
-    text = quickstart.replace(_block(quickstart, "data", 4), "\n".join(data)).replace("movies", name)
+    text = quickstart.replace(_block(quickstart, "data", 4), "\n".join(data)).replace("products", name)
     text = re.sub(r"^  \S.*", f"  {name}:  # {tables.rows:,} rows; classes: {one_line(tables.classes)}", text, count=1)
     return _set(text, "max_length", f"{tables.max_length}  # in tokens; some {SHORTER:.0%} of the rows are not longer")
 

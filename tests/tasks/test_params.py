@@ -166,7 +166,7 @@ def test_a_loss_by_its_name_alone_is_that_term(tmp_path, content):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tasks.download_data", "books"], "unknown task 'books': it lists movies, products"),
+        (["tasks.download_data", "books"], "unknown task 'books': it lists products, movies"),
         (["tasks.download_data"], "usage: python -m tasks.download_data TASK"),
         (["tasks.general_distill", "S_9L"], "unknown student 'S_9L': it lists S_3L, S_2L"),
         (["tasks.evaluate", "movies"], "usage: python -m tasks.evaluate TASK STUDENT"),
