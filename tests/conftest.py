@@ -1,10 +1,14 @@
 """For every test."""
 
+import os
 import signal
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # of which there is one a core: before torch is imported
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # A runner started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
