@@ -36,7 +36,7 @@ def batches(path: Path, columns: list[str], rows: int | None) -> Iterator[pd.Dat
     """
     pyarrow = _pyarrow(path)
     if not path.is_dir():
-        with _told(path, pyarrow), pyarrow.parquet.ParquetFile(path) as file:
+        with _told(path, pyarrow), pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=rows or BATCH, columns=columns):
                 yield batch.to_pandas()
         return
