@@ -187,6 +187,7 @@ class Study:
         held = self.holds(trial, MARGIN)
         sigma = trial.values[0]
         best = measures[HELD_OUT][SIGMA[self.job.protocol]] if HELD_OUT in measures else self.loss(measures)
+        best = math.inf if math.isnan(best) else best
         return self._objection(measures) is not None, not held, best if held else sigma, sigma, trial.number
 
     def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
