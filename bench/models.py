@@ -16,6 +16,8 @@ from confidistill.distillation.student import Student, StudentShape, new_student
 from confidistill.distillation.terms import prediction_loss
 from confidistill.distillation.trainer import Loss
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # what is measured runs here
+
 
 def classifier(shape: Shape, **config: Any) -> BertForSequenceClassification:
     """A BERT of two classes with BERT's vocabulary."""

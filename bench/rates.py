@@ -6,6 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.loop import train
+from bench.models import DEVICE
 from bench.shapes import Shape
 from bench.timing import now, seconds
 
@@ -15,8 +16,7 @@ LEAST = 0.3  # seconds that a multiply is measured for
 
 def multiply_rate(rows: int, inner: int, columns: int, dtype: torch.dtype) -> float:
     """FLOP/s of (rows, inner) @ (inner, columns), the best of the calls of some tenths of a second."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    left, right = (torch.randn(*size, dtype=dtype, device=device) for size in ((rows, inner), (inner, columns)))
+    left, right = (torch.randn(*size, dtype=dtype, device=DEVICE) for size in ((rows, inner), (inner, columns)))
     ended, best = now() + LEAST, float("inf")
     while now() < ended or best == float("inf"):
         best = min(best, seconds(lambda: left @ right))
@@ -25,7 +25,7 @@ def multiply_rate(rows: int, inner: int, columns: int, dtype: torch.dtype) -> fl
 
 def peak_rate(dtype: torch.dtype) -> float:
     """FLOP/s of the best square multiply."""
-    sizes = (4096, 8192) if torch.cuda.is_available() else (512, 1024, 2048)
+    sizes = (4096, 8192) if DEVICE == "cuda" else (512, 1024, 2048)
     return max(multiply_rate(size, size, size, dtype) for size in sizes)
 
 

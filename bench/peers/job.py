@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from bench.shapes import STUDENTS, Shape
 from confidistill.distillation.data import Examples
 
 BATCH, LENGTH, RATE, DECAY, CLIP = 32, 128, 5e-5, 1e-4, 1.0
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)

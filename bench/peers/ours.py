@@ -4,8 +4,8 @@ computed once for all epochs of stage 2."""
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.models import classifier, intermediate, logits_loss
-from bench.peers.job import BATCH, DECAY, DEVICE, RATE, Job
+from bench.models import DEVICE, classifier, intermediate, logits_loss
+from bench.peers.job import BATCH, DECAY, RATE, Job
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.inference import logits_of
 from confidistill.distillation.training import fit

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from bench.peers.job import DEVICE
+from bench.models import DEVICE
 
 
 class Padded:

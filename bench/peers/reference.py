@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from bench.models import classifier, intermediate
-from bench.peers.job import BATCH, CLIP, DECAY, DEVICE, LENGTH, RATE, Job
+from bench.models import DEVICE, classifier, intermediate
+from bench.peers.job import BATCH, CLIP, DECAY, LENGTH, RATE, Job
 from confidistill.architectures.architecture import BATCH_INPUTS
 from confidistill.distillation.data import Batch, Example, Examples, collator
 from confidistill.distillation.scores import capture_scores, forward

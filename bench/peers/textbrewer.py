@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from bench.models import classifier, intermediate
-from bench.peers.job import BATCH, CLIP, DECAY, DEVICE, RATE, Job
+from bench.models import DEVICE, classifier, intermediate
+from bench.peers.job import BATCH, CLIP, DECAY, RATE, Job
 from bench.peers.reference import to_128
 from confidistill.architectures.architecture import BATCH_INPUTS
 from confidistill.distillation.data import Batch, BucketedBatches, Example, collator
