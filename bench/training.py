@@ -2,7 +2,6 @@
 
     python -m bench.training --student S_6L --batch 32 --length 128
     python -m bench.training --search            every student and stage, growing batches until memory or speed ends
-
     python -m bench.training --precision bf16 --compile
 
 Each measurement is the pipeline's own training loop on random texts, all of the full length: loading of batches, the
@@ -44,6 +43,8 @@ def measure(student: str, stage: int, *, batch: int, steps: int, **settings: Any
     from bench.loop import train
 
     starts: list[float] = []
+    gc.collect()
+    torch.cuda.empty_cache()  # what ran before must not count
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     train(student, stage, batch=batch, steps=steps + WARM_UP, at_step=lambda: starts.append(now()), **settings)
@@ -57,8 +58,6 @@ def report(
 ) -> Measurement | None:
     """Measure, with a row each for speed, for memory and for FLOP/s beside `peak`; None where the GPU's memory does not
     suffice."""
-    import torch
-
     from bench.rates import flops
 
     what = f"{student}, stage {stage}, batch {batch}"
@@ -67,17 +66,13 @@ def report(
     except UserError:
         print(f"{what}: out of memory", flush=True)
         return None
-    finally:
-        gc.collect()
-        torch.cuda.empty_cache()
     authors = V100.get((student, stage))
     if authors and (batch, settings["length"], settings["precision"]) == (32, 128, "fp32"):
         found.beside(what, measured.examples_per_second, "examples/s", "the authors' V100", authors)
     else:
         found.figure(what, measured.examples_per_second, "examples/s")
     found.figure(f"{what}: memory", measured.peak_gib, "GiB")
-    work = flops(student, stage, batch=batch, length=settings["length"], precision=settings["precision"]) / batch
-    reached = work * measured.examples_per_second / 1e9
+    reached = flops(student, stage, batch=1, length=settings["length"]) * measured.examples_per_second / 1e9
     found.beside(f"{what}: rate", reached, "GFLOP/s", "the largest matrix multiply", peak / 1e9)
     return measured
 

@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # not what is below: /dev/shm is memory for files
+STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # whose links may lead to files
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it is renamed to `path` only if the block succeeds.
 
-    A device such as /dev/stdout is yielded itself: it must be written to, never replaced.
+    What is there and is no file (a folder, a terminal, a pipe), and a stream such as /dev/stdout, is yielded itself: it
+    must be written to, never replaced.
     """
     path = Path(path)
-    if path.is_dir() or path.absolute().parent in DEVICES:
+    if (path.exists() and not path.is_file()) or path.absolute().parent in STREAMS:
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)

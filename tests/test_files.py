@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,14 @@ def test_a_stream_is_written_to_and_never_replaced(tmp_path):
     with (tmp_path / "output").open("w") as file:
         subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
     assert (tmp_path / "output").read_text() == "told" and Path("/dev/stdout").is_symlink()
+
+
+def test_a_terminal_and_a_pipe_are_written_to(tmp_path):
+    ends = os.openpty()
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for path in (Path(os.ttyname(ends[1])), pipe):
+        with atomic_file(path) as itself:
+            assert itself == path
+        assert path.exists()
+    for end in ends:
+        os.close(end)
