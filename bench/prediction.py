@@ -26,7 +26,6 @@ from confidistill.classifiers import open_classifier
 from confidistill.confidence.measures import evaluate
 from confidistill.confidence.predictions import from_logits
 from confidistill.errors import UserError, exits_cleanly
-from confidistill.progress import quieten_transformers
 
 BATCH, LENGTH = 64, 128
 MEASURED = 10_000  # rows of logits
@@ -70,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     first = needed(Path("models/teacher")) if not asked.model else None
     task = sorted(path.name for path in first.iterdir())[0] if first else ""
     folders = asked.model or [Path("models/teacher") / task, *sorted(needed(Path("models/student") / task).iterdir())]
-    quieten_transformers()
     report = Report("prediction", dtype="fp32", seed=asked.seed, batch=BATCH, max_length=LENGTH, rows=asked.rows)
     speeds = [
         compare(report, folder, task, table, asked.rounds) for folder in folders for task, table in tables.items()

@@ -1,6 +1,6 @@
 """dvc.lock, read: what the stages have been run with."""
 
-from functools import reduce
+from functools import lru_cache, reduce
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def is_fetched(stage: str, params: Params) -> bool:
     """Whether a stage has been run with the parameters and pins that it has now, so that DVC need not run it again."""
     if not LOCK.exists():
         return False
-    entry = (YAML(typ="safe").load(LOCK).get("stages") or {}).get(stage)
+    entry = _stages(LOCK.read_text()).get(stage)
     if not entry:
         return False
     recorded = entry.get("params", {}).get("params.yaml", {})
@@ -26,6 +26,11 @@ def is_fetched(stage: str, params: Params) -> bool:
     return all(_value(current, key) == value for key, value in recorded.items()) and all(
         pinned[dep["path"]] == dep["md5"] for dep in entry.get("deps", []) if dep["path"] in pinned
     )
+
+
+@lru_cache(maxsize=1)
+def _stages(lock: str) -> dict[str, Any]:
+    return YAML(typ="safe").load(lock).get("stages") or {}
 
 
 def _value(content: Any, key: str) -> Any:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
@@ -22,6 +22,9 @@ from tasks.lock import LOCK
 from tasks.params import Params, load
 from tasks.preflight import preflight
 from tasks.warm import Warm
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage
 
 STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
@@ -38,7 +41,10 @@ QUIET = (*CHATTER, "> ", "Updating lock file")
 def main() -> None:
     params = load()
     preflight(params)  # what makes the run impossible is told in one line, before DVC starts
-    stages = _stage_count(sys.argv[1:])
+    stages, changed = _look(sys.argv[1:])
+    if not changed and not sys.argv[1:]:  # DVC would only find the same again
+        print(f"0 of {stages} stages run, {stages} up to date")
+        return
     committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
     run = Run(stages)
     first = None if sys.argv[1:] else _first_pair(params)
@@ -105,8 +111,8 @@ def _verdict(task: str, student: str) -> str:
     return f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
 
 
-def _stage_count(arguments: list[str]) -> int:
-    """How many stages `dvc repro ARGUMENTS` looks at."""
+def _look(arguments: list[str]) -> tuple[int, bool]:
+    """How many stages `dvc repro ARGUMENTS` looks at, and whether any of them is not as dvc.lock has it."""
     from dvc.cli import DvcParserError, parse_args
 
     try:
@@ -114,10 +120,16 @@ def _stage_count(arguments: list[str]) -> int:
     except DvcParserError:
         sys.exit(2)  # DVC has said what it does not take
     choice = {name: getattr(options, name) for name in CHOICE}
-    looked_at = []
+    looked_at, changed = 0, False
+
+    def look(stage: "Stage", **_: Any) -> None:
+        nonlocal looked_at, changed
+        looked_at += 1
+        changed = changed or stage.changed()
+
     with repository(wait_for_lock=False) as repo:
-        repo.reproduce(**choice, repro_fn=lambda stage, **_: looked_at.append(stage))
-    return len(looked_at)
+        repo.reproduce(**choice, repro_fn=look)
+    return looked_at, changed
 
 
 def _compare(committed: str, current: str) -> None:

@@ -15,7 +15,6 @@ from confidistill.architectures import architecture_in
 from confidistill.architectures.architecture import part
 from confidistill.augmentation.ranking import highest
 from confidistill.errors import UserError
-from confidistill.progress import quieten_transformers
 from confidistill.text.tokens import load_tokenizer
 
 _TOKENS = 4_096  # in one forward pass, about
@@ -34,7 +33,6 @@ class MaskedLM:
             )
         if not list(folder.glob("*.safetensors")):
             raise UserError(f"{folder}: no weights in safetensors format")
-        quieten_transformers()
         load: Any = AutoModelForMaskedLM.from_pretrained  # typed as if output_loading_info were always False
         model, loaded = load(folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
         if loaded["missing_keys"]:

@@ -1,5 +1,1 @@
 """Teacher, student, layer map, losses, training."""
-
-from confidistill.progress import quieten_transformers
-
-quieten_transformers()

@@ -1,10 +1,16 @@
-"""The tokenizer of a model folder, with the padding and truncation that its file may carry switched off."""
+"""The tokenizer of a model folder, with the padding and truncation that its file may carry switched off.
+
+Whoever loads a model loads its tokenizer, too: what transformers says meanwhile is quietened here.
+"""
 
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from confidistill.errors import UserError
+from confidistill.progress import quieten_transformers
+
+quieten_transformers()
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
