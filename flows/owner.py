@@ -4,7 +4,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -28,7 +28,8 @@ from prefect.states import Crashed, State
 from confidistill.errors import UserError
 from flows import processes, server
 
-OWNER = Path(".dvc/tmp/flows.lock")  # two lines: what it is and its process, its flow run
+OWNER = Path(".dvc/tmp/flows.lock")  # lines: what it is and its process, its flow run, the server that it has started
+SERVER = "prefect.server.api.server:create_app"
 UNDER_WAY = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
 
@@ -37,8 +38,8 @@ def own_clone(what: str) -> Iterator[None]:
     """Be the only pipeline or stage run in this clone, as a flow run of Prefect's.
 
     The lock passes to the processes that are started meanwhile: where this one is killed and leaves such a process,
-    the next owner waits for its end, and then finds its stage done. It also tells the server that the flow run of the
-    killed one is not running any more: nobody else can.
+    the next owner waits for its end, and then finds its stage done. It also ends the server that the killed one had for
+    itself, or tells the one they share that its flow run is not running any more: nobody else can.
 
     Raises:
         UserError: another one that is alive owns the clone.
@@ -47,21 +48,41 @@ def own_clone(what: str) -> Iterator[None]:
     with OWNER.open("a+") as file:
         free = _try_lock(file.fileno())
         file.seek(0)
-        last, _, its_run = file.read().strip().partition("\n")
+        last, its_run, its_server = (*file.read().splitlines(), "", "", "")[:3]
         ended = not _is_alive(last.rpartition(" ")[2])
         if not free:
             if not ended:
                 raise UserError(f"{last} is at work in this clone: wait for its end, or use a clone of its own")
             print("waiting for the stage that a killed run left at work in this clone", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        if ended:
+            _end_server(its_server)
         if its_run and ended:
             log = get_run_logger().info
             server.patiently(partial(_tell_end, UUID(its_run), f"{last}, has ended without a word"), log)
         file.truncate(0)
-        file.write(f"{what}, process {os.getpid()}\n{flow_run.id or ''}\n")
+        file.write(f"{what}, process {os.getpid()}\n{flow_run.id or ''}\n{_own_server()}\n")
         file.flush()
         with processes.inherited(file.fileno()):
             yield
+
+
+def _own_server() -> str:
+    """The process of the server that Prefect has started for this run alone, if it has."""
+    return "".join(str(child.pid) for child in psutil.Process().children() if _is_server(child))
+
+
+def _end_server(pid: str) -> None:
+    with suppress(ValueError, psutil.NoSuchProcess):
+        if _is_server(process := psutil.Process(int(pid))):
+            process.terminate()
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return SERVER in process.cmdline()
+    except psutil.Error:  # it has ended meanwhile, or is another user's
+        return False
 
 
 def _tell_end(run_id: UUID, message: str) -> None:

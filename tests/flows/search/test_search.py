@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
+from flows.owner import SERVER
 from flows.search.job import Job, git, open_job
 from flows.search.study import Study, measures_of
 from flows.search.trial import Outcome, Trial
@@ -118,9 +119,11 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     worktrees = project / ".dvc" / "tmp" / "search" / STUDY
     first = start(project, project.parent / "first.log")
     its_training = wait_for_training(worktrees / "1")
+    (its_server,) = (child for child in psutil.Process(first.pid).children() if SERVER in child.cmdline())
     first.send_signal(signal.SIGKILL)
     its_training.kill()
     first.wait()
+    assert its_server.is_running()
     ran = re.findall(r"Running stage '([^']+)'", (project.parent / "first.log").read_text())
     assert ran == [f"distill_prediction@{PAIR}"]  # trial 1's: of the untuned student everything is there
     said = project.parent / "second.log"
@@ -128,6 +131,7 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     its_training = wait_for_training(worktrees / "1")
     its_training.kill()
     assert second.wait(120) == 1, said.read_text()
+    assert not its_server.is_running() or its_server.status() == psutil.STATUS_ZOMBIE
     text = said.read_text()
     assert "trial 1: its training was killed: it goes on" in text, text
     assert "NOT RESTORED: the least sigma(Tr) with the guard kept" in text
