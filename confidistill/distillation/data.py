@@ -10,15 +10,15 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
+from confidistill.distillation.token_file import READ_TOGETHER, TokenFile
 from confidistill.distillation.variants import Rows
-from confidistill.text.rows import check_text
+from confidistill.text.rows import check_text, in_parts
 
 Example = dict[str, Any]
 Batch = dict[str, torch.Tensor]
 
 MEGABATCH = 50  # batches that are sorted by length together
-READ_TOGETHER = 100_000  # rows of token ids
-TOKENISED_TOGETHER = 10_000  # rows; the tokenizer's own records are many times larger than the ids that are kept
+TOKENISED_TOGETHER = 1_000  # rows; the tokenizer's own records are many times larger than the ids that are kept
 
 
 class Examples(Dataset[Example]):
@@ -31,19 +31,17 @@ class Examples(Dataset[Example]):
             UserError: the table has no row, no column `text`, or a row without text.
         """
         check_text(table)
-        self.input_ids: list[np.ndarray] = []  # of (T,) int32
-        self.token_type_ids: list[np.ndarray] = []  # of (T,) int8
-        for start in range(0, len(table), TOKENISED_TOGETHER):
-            rows = table.iloc[start : start + TOKENISED_TOGETHER]
-            encoded = tokenizer(
+        self.tokens = TokenFile(
+            tokenizer(
                 rows["text"].tolist(),
                 rows["text_pair"].tolist() if "text_pair" in rows else None,
                 truncation="longest_first",
                 max_length=max_length,
                 return_token_type_ids=True,
+                return_attention_mask=False,
             )
-            self.input_ids += [np.asarray(ids, np.int32) for ids in encoded["input_ids"]]
-            self.token_type_ids += [np.asarray(ids, np.int8) for ids in encoded["token_type_ids"]]
+            for rows in in_parts(table, TOKENISED_TOGETHER)
+        )
         # The call above leaves its truncation in the tokenizer, and save_pretrained would write it out.
         tokenizer.backend_tokenizer.no_truncation()
         self.labels = table["label"].to_numpy(np.int64) if "label" in table else None
@@ -51,14 +49,20 @@ class Examples(Dataset[Example]):
         self.teacher_logits = table[logits].to_numpy(np.float32) if logits else None  # (N, C)
 
     @property
-    def lengths(self) -> list[int]:
-        return [len(ids) for ids in self.input_ids]
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example: (N,)."""
+        return self.tokens.lengths
+
+    def ids(self) -> Iterator[np.ndarray]:
+        """The token ids of all examples, some at a time."""
+        return (tokens["input_ids"] for tokens in self.tokens.in_order())
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return len(self.tokens.lengths)
 
     def __getitem__(self, index: int) -> Example:
-        example: Example = {"input_ids": self.input_ids[index], "token_type_ids": self.token_type_ids[index]}
+        tokens = self.tokens[index]
+        example: Example = {name: tokens[name] for name in ("input_ids", "token_type_ids")}
         if self.labels is not None:
             example["labels"] = self.labels[index]
         if self.teacher_logits is not None:
@@ -73,8 +77,14 @@ class Sequences(Dataset[Example]):
         self.input_ids = tokens
 
     @property
-    def lengths(self) -> list[int]:
-        return [self.input_ids.shape[1]] * len(self.input_ids)
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row: (N,)."""
+        return np.full(len(self.input_ids), self.input_ids.shape[1])
+
+    def ids(self) -> Iterator[np.ndarray]:
+        """The token ids of all rows, some at a time."""
+        rows = READ_TOGETHER // self.input_ids.shape[1]
+        return (self.input_ids[start : start + rows] for start in range(0, len(self), rows))
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -87,8 +97,8 @@ class Sequences(Dataset[Example]):
 def used_ids(data: Examples | Sequences, pad_token_id: int) -> torch.Tensor:
     """The token ids of its batches, padding among them: (U,), ascending."""
     used = np.array([pad_token_id])
-    for start in range(0, len(data), READ_TOGETHER):
-        used = np.union1d(used, np.concatenate(data.input_ids[start : start + READ_TOGETHER]))
+    for ids in data.ids():
+        used = np.union1d(used, ids)
     return torch.from_numpy(used.astype(np.int64))
 
 
@@ -128,7 +138,7 @@ class BucketedBatches(Sampler[list[int]]):
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | np.ndarray,
         batch_size: int,
         seed: int,
         *,

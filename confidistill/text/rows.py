@@ -1,4 +1,6 @@
-"""What must hold of a table of texts before a model reads it."""
+"""Tables of texts: what must hold of one before a model reads it, and one in parts."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -15,3 +17,8 @@ def check_text(table: pd.DataFrame) -> None:
         if name in table and table[name].isna().any():
             row = int(table[name].isna().to_numpy().argmax())
             raise UserError(f"row {row}, column {name!r}: no text: fill it in or drop the row")
+
+
+def in_parts(table: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
+    """The table, so many rows at a time."""
+    return (table.iloc[start : start + rows] for start in range(0, len(table), rows))

@@ -1,5 +1,7 @@
 """Examples, batches and their order."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator
+from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator, used_ids
+from confidistill.distillation.token_file import TOKEN
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -96,16 +99,49 @@ def test_truncation_does_not_stay_in_the_tokenizer(assets):
     assert tokenizer.backend_tokenizer.padding is None
 
 
-def test_rows_are_the_same_however_many_are_tokenised_together(assets, monkeypatch):
+SENTENCES = ["the film", "a very dull plot", "great", "music was great and lovely", "", "the plot was the film"]
+
+
+@pytest.mark.parametrize("together", [1, 4, 1000])
+def test_examples_are_what_the_tokenizer_gives_row_by_row(assets, monkeypatch, together):
+    monkeypatch.setattr("confidistill.distillation.data.TOKENISED_TOGETHER", together)
+    monkeypatch.setattr("confidistill.distillation.token_file.READ_TOGETHER", 5)
     tokenizer = load_tokenizer(assets / "base")
-    table = pd.DataFrame({"text": ["the film", "a very dull plot", "great", "music was great and lovely"]})
-    together = [ids.tolist() for ids in Examples(tokenizer, table, 16).input_ids]
-    monkeypatch.setattr("confidistill.distillation.data.TOKENISED_TOGETHER", 3)
-    assert [ids.tolist() for ids in Examples(tokenizer, table, 16).input_ids] == together
+    table = pd.DataFrame({"text": SENTENCES, "text_pair": SENTENCES[::-1]})
+    for columns, most in ((["text"], 64), (["text", "text_pair"], 9)):
+        asked = {"truncation": "longest_first", "max_length": most, "return_token_type_ids": True}
+        expected = [
+            {name: ids[0] for name, ids in tokenizer(*([text] for text in row), **asked).items()}
+            for row in table[columns].itertuples(index=False)
+        ]
+        examples = Examples(tokenizer, table[columns], most)
+        assert examples.lengths.tolist() == [len(row["input_ids"]) for row in expected]
+        assert len(examples) == len(table)
+        for index, row in enumerate(expected):
+            assert examples[index]["input_ids"].tolist() == row["input_ids"]
+            assert examples[index]["token_type_ids"].tolist() == row["token_type_ids"]
+        ids = {token for row in expected for token in row["input_ids"]}
+        assert used_ids(examples, 0).tolist() == sorted(ids | {0})
 
 
-def test_sequences_are_one_segment():
-    example = Sequences(np.array([[2, 5, 3], [2, 6, 3]], np.int32))[1]
+def test_memory_does_not_hold_the_tokens(assets):
+    tokenizer = load_tokenizer(assets / "base")
+    table = pd.DataFrame({"text": ["the film was great and lovely"] * 20_000})
+    Examples(tokenizer, table.head(2), 16)  # what is loaded once
+    tracemalloc.start()
+    examples = Examples(tokenizer, table, 16)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    tokens = int(examples.lengths.sum())
+    assert tokens == 8 * len(examples)
+    assert held < 24 * len(examples) < TOKEN.itemsize * tokens  # a row: its length and its end
+
+
+def test_sequences_are_one_segment(monkeypatch):
+    monkeypatch.setattr("confidistill.distillation.data.READ_TOGETHER", 4)
+    sequences = Sequences(np.array([[2, 5, 3], [2, 6, 3]], np.int32))
+    assert used_ids(sequences, 0).tolist() == [0, 2, 3, 5, 6]
+    example = sequences[1]
     assert example["input_ids"].tolist() == [2, 6, 3]
     assert example["token_type_ids"].tolist() == [0, 0, 0]
 
