@@ -80,7 +80,7 @@ PRESETS: Mapping[str, Space] = {"patience": PATIENCE, "paper": PAPER, "full": FU
 # averaged weights, whose accuracy is steadier than one epoch's.
 _PATIENT: Settings = {
     "prediction.epochs": 12,
-    "prediction.learning_rate": 2e-4,
+    "prediction.learning_rate": 1e-4,
     "prediction.dropout": 0.0,
     "prediction.loss": "soft_ce",
     "prediction.schedule": "constant",
