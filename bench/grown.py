@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bench.timing import seconds
+from confidistill.text.mapped import read_mapped
 
 if TYPE_CHECKING:
     from confidistill.distillation.arguments import Training
@@ -40,7 +41,7 @@ def intermediate(assets: Path, table: Path, output: Path) -> Callable[[], object
     from confidistill.distillation.intermediate import distill_intermediate
 
     return lambda: distill_intermediate(
-        assets / "teacher", assets / "student", pd.read_parquet(table), output, max_length=LENGTH,
+        assets / "teacher", assets / "student", read_mapped(table), output, max_length=LENGTH,
         training=_training(), checkpoints=output.with_name("checkpoints"),
     )  # fmt: skip
 
@@ -48,9 +49,9 @@ def intermediate(assets: Path, table: Path, output: Path) -> Callable[[], object
 def prediction(assets: Path, table: Path, output: Path) -> Callable[[], object]:
     from confidistill.distillation.prediction import distill_prediction
 
-    dev = pd.read_parquet(table).head(100)
+    dev = read_mapped(table).head(100)
     return lambda: distill_prediction(
-        assets / "student", pd.read_parquet(table), dev, output, label_names=["0", "1"], max_length=LENGTH,
+        assets / "student", read_mapped(table), dev, output, label_names=["0", "1"], max_length=LENGTH,
         training=_training(), metric="accuracy", checkpoints=output.with_name("checkpoints"),
     )  # fmt: skip
 
@@ -61,7 +62,7 @@ def evaluate(assets: Path, table: Path, output: Path) -> Callable[[], object]:
     from confidistill.confidence.predictions import from_logits
 
     def work() -> object:
-        rows = pd.read_parquet(table)
+        rows = read_mapped(table)
         labels = rows["label"].to_numpy()
         logits = HuggingFaceClassifier(assets / "teacher", max_length=LENGTH).logits(rows)
         return evaluate(from_logits(rows[["logit0", "logit1"]].to_numpy(), labels), from_logits(logits, labels))

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from confidistill.files import atomic_folder
+from confidistill.text.mapped import read_mapped
+from confidistill.text.rows import where
 from tasks.entry import gpu_stage
 from tasks.params import Params
 from tasks.tables import TRANSFER, label_names, splits
@@ -24,20 +26,20 @@ def main(params: Params, task: str) -> None:
 
     with atomic_folder(Path("data/teacher") / task) as folder:
         for split in splits(task):
-            table = pd.read_parquet(f"data/raw/{task}/{split}.parquet")
+            table = read_mapped(Path("data/raw") / task / f"{split}.parquet")
             _write(folder / f"{split}.parquet", table, logits_of(table))
 
-        train = pd.read_parquet(folder / "train.parquet")
-        augmented = pd.read_parquet(f"data/augmented/{task}.parquet")
+        train = read_mapped(folder / "train.parquet")
+        augmented = read_mapped(Path("data/augmented") / f"{task}.parquet")
         # The first row of an origin is that row of train, unchanged: its logits are known.
         logits = train.filter(regex=r"^logit\d").to_numpy(np.float32)[augmented["origin"]]
         varied = augmented["origin"].duplicated().to_numpy()
         if varied.any():
-            logits[varied] = logits_of(augmented[varied])
+            logits[varied] = logits_of(where(augmented, varied))
         _write(folder / "augmented.parquet", augmented, logits)
 
         if (transfer := Path("data/transfer") / task / TRANSFER).exists():
-            table = pd.read_parquet(transfer)
+            table = read_mapped(transfer)
             _write(folder / TRANSFER, table, logits_of(table))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from confidistill.text.mapped import read_mapped
 from confidistill.text.splits import HELD_OUT, UNLABELLED
 
 TRANSFER = "transfer.parquet"
@@ -41,7 +42,7 @@ def selection_split(task: str) -> str:
 
 def teacher_table(task: str, split: str) -> pd.DataFrame:
     """Text, label and the teacher's logits (logit0, logit1, …) of one split, or of the augmented set."""
-    return pd.read_parquet(Path("data/teacher") / task / f"{split}.parquet")
+    return read_mapped(Path("data/teacher") / task / f"{split}.parquet")
 
 
 def distillation_table(task: str) -> pd.DataFrame:

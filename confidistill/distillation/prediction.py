@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 from transformers import AutoConfig, set_seed
@@ -20,6 +21,7 @@ from confidistill.distillation.terms import PREDICTION, SOFT_CE, Term, check_ter
 from confidistill.distillation.training import fit
 from confidistill.distillation.validation import check_length, check_targets
 from confidistill.distillation.variants import fresh
+from confidistill.text.rows import where
 from confidistill.text.tokens import load_tokenizer
 
 MEASURED = 5000  # rows of the training set on which sigma is measured after each epoch
@@ -133,5 +135,11 @@ def distill_prediction(
 
 def _measured_rows(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Rows of the training set itself, `MEASURED` of them at most, drawn by seed."""
-    rows = table[~table["origin"].duplicated() & (table["origin"] >= 0)] if "origin" in table else table
-    return rows.sample(MEASURED, random_state=seed) if len(rows) > MEASURED else rows
+    own = np.ones(len(table), bool)
+    if "origin" in table:
+        own = (~table["origin"].duplicated() & (table["origin"] >= 0)).to_numpy()
+    drawn = pd.Series(np.flatnonzero(own))
+    if len(drawn) > MEASURED:
+        drawn = drawn.sample(MEASURED, random_state=seed)
+        own = np.isin(np.arange(len(table)), drawn)
+    return where(table, own).iloc[drawn.argsort().argsort()]

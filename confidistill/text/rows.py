@@ -1,7 +1,8 @@
-"""Tables of texts: what must hold of one before a model reads it, and one in parts."""
+"""Tables of texts: what must hold of one before a model reads it, and parts of one."""
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from confidistill.errors import UserError
@@ -22,3 +23,8 @@ def check_text(table: pd.DataFrame) -> None:
 def in_parts(table: pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
     """The table, so many rows at a time."""
     return (table.iloc[start : start + rows] for start in range(0, len(table), rows))
+
+
+def where(table: pd.DataFrame, chosen: np.ndarray) -> pd.DataFrame:
+    """`table[chosen]`, by a mask (N,), renumbered; pandas' way has Arrow copy the texts of all rows first."""
+    return pd.DataFrame({name: column.array[chosen] for name, column in table.items()})

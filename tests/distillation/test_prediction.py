@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, set_seed
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.agreement import matthews
 from confidistill.distillation.data import BucketedBatches
-from confidistill.distillation.prediction import distill_prediction
+from confidistill.distillation.prediction import MEASURED, _measured_rows, distill_prediction
 from confidistill.distillation.terms import Term
 from confidistill.errors import UserError
 from confidistill.text.tokens import load_tokenizer
@@ -115,3 +115,13 @@ def test_bad_tables(assets, tmp_path, table, change, message):
         run(assets, tmp_path / "out", change(table))
     assert str(error.value).startswith(f"the distillation table: {message}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("columns", [["text"], ["text", "origin"]])
+@pytest.mark.parametrize("rows", [MEASURED // 2, 5 * MEASURED])
+def test_sigma_is_measured_on_a_sample_of_the_training_set_itself(columns, rows):
+    origin = np.random.default_rng(0).permutation(np.arange(rows) // 2 - 100)
+    table = pd.DataFrame({"text": [f"row {row}" for row in range(rows)], "origin": origin})[columns]
+    own = table[~table["origin"].duplicated() & (table["origin"] >= 0)] if "origin" in table else table
+    sample = own.sample(MEASURED, random_state=3) if len(own) > MEASURED else own
+    pd.testing.assert_frame_equal(_measured_rows(table, 3).reset_index(drop=True), sample.reset_index(drop=True))
