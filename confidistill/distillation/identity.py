@@ -10,7 +10,7 @@ import pandas as pd
 from confidistill.files import sha256
 from confidistill.text.rows import in_parts
 
-HASHED_TOGETHER = 10_000  # rows; pandas makes a Python object of every text that it hashes
+HASHED_TOGETHER = 1_000  # rows; pandas makes a Python object of every text that it hashes
 
 
 def identity(*inputs: object) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow
 from pyarrow import ipc, parquet
 
-READ_TOGETHER = 2**14  # rows
-BUFFER = 2**20  # bytes
+READ_TOGETHER = 2**11  # rows
+BUFFER = 2**18  # bytes
 
 
 def read_mapped(path: Path) -> pd.DataFrame:
