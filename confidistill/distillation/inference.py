@@ -21,17 +21,17 @@ def logits_of(
     names = model_inputs(model)
     order = np.argsort(-np.asarray(examples.lengths), kind="stable")
     device = next(model.parameters()).device
-    rows: list[np.ndarray] = []
     with (
         torch.inference_mode(),
         progress(total=len(order), what=what or "", unit="rows", hidden=not what) as bar,
     ):
         for start in range(0, len(order), batch_size):
-            batch = collate([examples[int(index)] for index in order[start : start + batch_size]])
+            rows = order[start : start + batch_size]
+            batch = collate([examples[int(index)] for index in rows])
             inputs = {key: batch[key].to(device) for key in names}
-            rows.append(model(**inputs).logits.float().cpu().numpy())  # (B, C)
-            bar.update(len(rows[-1]))
-    logits = np.concatenate(rows)
-    restored = np.empty_like(logits)
-    restored[order] = logits
-    return restored
+            found = model(**inputs).logits.float().cpu().numpy()  # (B, C)
+            if not start:
+                logits = np.empty((len(order), found.shape[1]), np.float32)
+            logits[rows] = found
+            bar.update(len(rows))
+    return logits
