@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confidistill.errors import UserError
@@ -85,10 +86,11 @@ def inputs(name: str) -> list[str]:
         return sorted(paths)
 
 
-def read_lock() -> str:
+def read_lock(folder: Path = Path()) -> str:
     """The text of dvc.lock, never half-written."""
-    with repository() as repo, repo.lock:
-        return LOCK.read_text() if LOCK.exists() else ""
+    lock = folder / LOCK
+    with repository(folder) as repo, repo.lock:
+        return lock.read_text() if lock.exists() else ""
 
 
 def write_lock(text: str) -> None:

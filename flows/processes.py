@@ -31,8 +31,8 @@ _inherited: set[int] = set()
 _guard = threading.Lock()
 
 
-def run(command: list[str], log: Callable[[str], None]) -> int:
-    """Run a command, hand each line it prints to `log`; its exit status.
+def run(command: list[str], log: Callable[[str], None], *, cwd: Path | None = None) -> int:
+    """Run a command in `cwd` (None: the current folder), hand each line it prints to `log`; its exit status.
 
     It leads a process group of its own, so that Ctrl-C reaches it through `stop_all` only.
 
@@ -49,6 +49,7 @@ def run(command: list[str], log: Callable[[str], None]) -> int:
             text=True,
             encoding="utf-8",
             errors="replace",
+            cwd=cwd,
             env=_environment(),
             start_new_session=True,
             pass_fds=tuple(_inherited),
@@ -65,7 +66,7 @@ def dvc(
     cwd: Path | None = None,
     unwanted: Callable[[], bool] | None = None,
 ) -> int:
-    """Run a DVC command that waits for its turn at the repository, in `cwd` (None: the current folder); else as `run`.
+    """Run a DVC command that waits for its turn at the repository; else as `run`.
 
     `unwanted` is asked every second: once it says so, the command is ended, with its children.
     """

@@ -4,10 +4,13 @@ Results come back through the DVC remote and its run-cache, never through Prefec
 """
 
 import subprocess
+import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +31,7 @@ from confidistill.errors import UserError
 from flows import dag, processes, server
 from flows.logs import StageError
 from flows.run_cache import NO_RESULT
+from flows.signs_of_life import sigmas_in
 from flows.stage import on_the_network, push_inputs, run_cache
 
 ATTEMPTS = 5
@@ -35,8 +39,11 @@ POLL_SECONDS = 2.0
 # A pod that waits for a node to be started, or for its image, is given this much longer than one that runs.
 START_PATIENCE = 30
 
+Unwanted = Callable[[list[float]], bool]
+"""Given sigma(Tr) after each epoch so far: whether the stage's result is not wanted any more."""
 
 _out: set[UUID] = set()  # flow runs sent out and not over
+_restoring = threading.Lock()  # worktrees share a run-cache, and DVC reads entries that another process is writing
 
 
 @dataclass(frozen=True)
@@ -87,23 +94,49 @@ def _check_pushed(revision: str) -> None:
         raise UserError(f"workers get revision {revision[:12]} from origin, which has not got it: `git push` it first")
 
 
-def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[str]) -> None:
+def run(
+    pool: Pool,
+    name: str,
+    log: Any,
+    *,
+    force: bool,
+    key: str,
+    tags: list[str],
+    folder: Path = Path(),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    unwanted: Unwanted = lambda sigmas: False,
+) -> None:
     """Run a stage on the pool and bring its result home, into the local cache, the tree and dvc.lock.
 
+    Args:
+        key: of this call; where the server is asked again with it, it sends nothing out twice.
+        folder: this clone, or a worktree of it, whose dvc.lock the worker gets.
+        settings: by section, over those of the stage's pair in the revision's params.yaml; they are in the folder's.
+        unwanted: is asked as epochs are heard of; once it says so, the stage is called back.
+
     Raises:
-        StageError: it failed there, or its worker was lost time and again.
+        StageError: it failed there, was called back, or its worker was lost time and again.
+        StoppedError: this run is being ended.
     """
-    push_inputs(dag.inputs(name))
-    if not force and bring_home(name):
+    push_inputs(dag.inputs(name), folder)
+    if not force and bring_home(name, folder):
         return  # a run whose driver was killed had finished it
+    parameters = {
+        "name": name,
+        "revision": pool.revision,
+        "lock": dag.read_lock(folder),
+        "force": force,
+        "patience": pool.patience,
+        **({} if settings is None else {"settings": settings}),
+    }
     for attempt in range(1, ATTEMPTS + 1):
-        sent = server.patiently(partial(_send, pool, name, force, tags, f"{key}-{attempt}"), log)
+        sent = server.patiently(partial(_send, pool, parameters, tags, f"{key}-{attempt}"), log)
         log(f"sent to work pool {pool.name}: flow run {sent.id}")
         _out.add(sent.id)
-        state = _follow(sent, pool, log)
+        state = _follow(sent, pool, log, unwanted)
         _out.discard(sent.id)
         if state.is_completed():
-            if not bring_home(name):
+            if not bring_home(name, folder):
                 raise StageError(f"{name}: done on {pool.name}, but the DVC remote has no result of it")
             return
         if not state.is_crashed():
@@ -114,36 +147,46 @@ def run(pool: Pool, name: str, log: Any, *, force: bool, key: str, tags: list[st
 
 def cancel_all() -> None:
     """Ask for the end of the flow runs that are out, if the server can be asked."""
-    with suppress(*server.AWAY), get_client(sync_client=True) as client:
-        for run_id in _out:
-            client.set_flow_run_state(run_id, Cancelling(message="the pipeline was interrupted"))
+    with suppress(*server.AWAY):
+        for run_id in list(_out):
+            _cancel(run_id, "the run that sent it out was interrupted")
 
 
-def _send(pool: Pool, name: str, force: bool, tags: list[str], key: str) -> FlowRun:
-    parameters = {
-        "name": name,
-        "revision": pool.revision,
-        "lock": dag.read_lock(),
-        "force": force,
-        "patience": pool.patience,
-    }
+def _cancel(run_id: UUID, message: str) -> State:
+    cancelling: State = Cancelling(message=message)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run_id, cancelling)
+    return cancelling
+
+
+def _send(pool: Pool, parameters: dict[str, Any], tags: list[str], key: str) -> FlowRun:
     sent: Any = run_deployment(
-        pool.deployment, parameters=parameters, timeout=0, flow_run_name=name, tags=tags, idempotency_key=key
+        pool.deployment,
+        parameters=parameters,
+        timeout=0,
+        flow_run_name=parameters["name"],
+        tags=tags,
+        idempotency_key=key,
     )
     return sent  # the same one where this is asked again with the same key
 
 
-def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
-    """The final state of a flow run; one that shows no sign of life is declared crashed, one that waits is told of."""
+def _follow(sent: FlowRun, pool: Pool, log: Any, unwanted: Unwanted) -> State:
+    """The final state of a flow run, or that of one which is called back.
+
+    One that shows no sign of life is declared crashed, one that waits is told of.
+    """
     signs: Any = None
     seen = time.monotonic()
     told = False
     while True:
         if processes.stopping():
-            raise StageError("interrupted")
-        state, touched = server.patiently(partial(_look, sent.id), log)
+            raise processes.StoppedError("interrupted")
+        state, touched, sigmas = server.patiently(partial(_look, sent.id), log)
         if state.is_final():
             return state
+        if unwanted(sigmas):
+            return server.patiently(partial(_cancel, sent.id, "its trial is given up"), log)
         if (state.id, touched) != signs:
             signs, seen, told = (state.id, touched), time.monotonic(), False
         if not told and not state.is_running() and time.monotonic() - seen > pool.patience:
@@ -155,15 +198,15 @@ def _follow(sent: FlowRun, pool: Pool, log: Any) -> State:
         time.sleep(POLL_SECONDS)
 
 
-def _look(run_id: UUID) -> tuple[State, Any]:
-    """The state of a flow run, and when its progress artifact was last touched, by the server's clock."""
+def _look(run_id: UUID) -> tuple[State, Any, list[float]]:
+    """The state of a flow run, when its artifacts were last touched, by the server's clock, and sigma(Tr) by epoch."""
     with get_client(sync_client=True) as client:
         current = client.read_flow_run(run_id)
         artifacts = client.read_artifacts(
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
         )
     assert current.state
-    return current.state, sorted(str(artifact.updated) for artifact in artifacts)
+    return current.state, sorted(str(artifact.updated) for artifact in artifacts), sigmas_in(artifacts)
 
 
 def _declare_lost(run_id: UUID, patience: int) -> None:
@@ -173,9 +216,10 @@ def _declare_lost(run_id: UUID, patience: int) -> None:
 
 
 @on_the_network
-def bring_home(name: str) -> bool:
-    """Whether the DVC remote had a result of the stage, which is now here."""
-    return run_cache("pull", name) != NO_RESULT
+def bring_home(name: str, folder: Path = Path()) -> bool:
+    """Whether the DVC remote had a result of the stage, which is now in the folder."""
+    with _restoring:
+        return run_cache("pull", name, folder) != NO_RESULT
 
 
 def _git(*arguments: str) -> str:

@@ -6,14 +6,10 @@ The worker's current folder is a clone of the project that is its own; it shares
 import logging
 import re
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
@@ -23,13 +19,14 @@ from flows import dag, processes, training_progress
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.run_cache import NO_RESULT
+from flows.search.settings import write_settings
+from flows.signs_of_life import signs_of_life
 from tasks import params
 from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 # A DVC remote or a git server that is away for a while: 8 more tries over about 5 minutes.
 RETRY_DELAYS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 64.0]
-BEATS_PER_PATIENCE = 6
 RAN, RESTORED, UNCHANGED = "Completed", "Restored", "Up to date"
 
 
@@ -57,26 +54,27 @@ def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | Non
     return RESTORED if any("is cached - skipping run" in line for line in lines) else UNCHANGED
 
 
-def transfer(*arguments: str) -> None:
-    """A DVC command that talks to the remote.
+def transfer(*arguments: str, folder: Path = Path()) -> None:
+    """A DVC command in a clone, or a worktree of it, that talks to the remote.
 
     Raises:
         StageError: it has failed, with DVC's reason.
     """
     lines: list[str] = []
-    if processes.dvc(list(arguments), lines.append):
+    if processes.dvc(list(arguments), lines.append, cwd=folder):
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         raise StageError(f"dvc {arguments[0]}: {' '.join(errors)}")
 
 
-def run_cache(direction: str, name: str) -> int:
+def run_cache(direction: str, name: str, folder: Path = Path()) -> int:
     """flows/run_cache.py in a process of its own: its exit status, 0 or NO_RESULT.
 
     Raises:
         StageError: it has failed, with the last line that it printed.
     """
     lines: list[str] = []
-    status = processes.run([sys.executable, "-m", "flows.run_cache", direction, name], lines.append)
+    command = [sys.executable, "-m", "flows.run_cache", direction, name]
+    status = processes.run(command, lines.append, cwd=folder)
     if status not in (0, NO_RESULT):
         raise StageError(f"{name}: cannot {direction} its result: {lines[-1] if lines else f'exit status {status}'}")
     return status
@@ -103,10 +101,10 @@ on_the_network = task(
 
 
 @on_the_network
-def push_inputs(paths: list[str]) -> None:
+def push_inputs(paths: list[str], folder: Path = Path()) -> None:
     """Send what a stage needs to the DVC remote."""
     if paths:
-        transfer("push", *paths)
+        transfer("push", *paths, folder=folder)
 
 
 @on_the_network
@@ -143,7 +141,14 @@ def push_results(name: str) -> None:
 
 
 @flow(name="stage", flow_run_name="{name}", persist_result=False)
-def stage(name: str, revision: str, lock: str, force: bool = False, patience: int = 60) -> State:
+def stage(
+    name: str,
+    revision: str,
+    lock: str,
+    force: bool = False,
+    patience: int = 60,
+    settings: dict[str, dict[str, Any]] | None = None,
+) -> State:
     """Run one stage of one revision here, its inputs from the DVC remote and its results to it.
 
     Args:
@@ -152,15 +157,18 @@ def stage(name: str, revision: str, lock: str, force: bool = False, patience: in
         lock: the driver's dvc.lock.
         force: run it even if it is up to date.
         patience: seconds without a sign of life after which the driver takes this run for lost.
+        settings: by section, over those of the stage's pair in params.yaml: a trial of a search; none: as committed.
     """
     logger = get_run_logger()
     try:
         if not REVISION.fullmatch(revision):
             raise UserError(f"{revision!r} is no commit: 40 hexadecimal digits are")
-        with own_clone(f"stage {name}"), _signs_of_life(name, patience) as keep:
+        with own_clone(f"stage {name}"), signs_of_life(name, patience) as keep:
             fetch_revision(revision)
             check_out(revision)
             params.load()  # names that a shell would run are refused before DVC makes commands of them
+            if settings is not None:
+                write_settings(name, settings)
             dag.write_lock(lock)
             if name not in dag.names():
                 raise UserError(f"refused: dvc.yaml of {revision} defines no stage {name!r}")
@@ -179,35 +187,6 @@ def stage(name: str, revision: str, lock: str, force: bool = False, patience: in
         processes.stop_all()
         raise
     return Completed(name=outcome, message=outcome)
-
-
-@contextmanager
-def _signs_of_life(name: str, patience: int) -> Iterator[Any]:
-    """Keep a progress artifact of this flow run fresh: how long it has run, the last line handed to it."""
-    last_line = ""
-    started = time.monotonic()
-    over = threading.Event()
-    artifact: Any = create_progress_artifact(progress=0.0, description=f"{name}: started")
-
-    def keep(line: str) -> None:
-        nonlocal last_line
-        last_line = line
-
-    def beat() -> None:
-        while not over.wait(patience / BEATS_PER_PATIENCE):
-            minutes, seconds = divmod(int(time.monotonic() - started), 60)
-            with suppress(Exception):  # the server is away: the next beat tells it
-                update_progress_artifact(artifact, 0.0, f"{name}: {minutes}:{seconds:02d}  {last_line}")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield keep
-    finally:
-        over.set()
-        thread.join()
-    with suppress(Exception):
-        update_progress_artifact(artifact, 100.0, f"{name}: done")
 
 
 def _has(revision: str) -> bool:

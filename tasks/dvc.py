@@ -22,8 +22,8 @@ def search_path() -> str:
 
 
 @contextmanager
-def repository(*, wait_for_lock: bool = True) -> Iterator["Repo"]:
-    """The DVC repository of the current folder.
+def repository(folder: Path = Path(), *, wait_for_lock: bool = True) -> Iterator["Repo"]:
+    """The DVC repository of a folder.
 
     Raises:
         UserError: it is none, or DVC has found a mistake in the block.
@@ -32,10 +32,10 @@ def repository(*, wait_for_lock: bool = True) -> Iterator["Repo"]:
     from dvc.repo import Repo
 
     try:
-        with Repo(_wait_for_lock=wait_for_lock) as repo:
+        with Repo(str(folder), _wait_for_lock=wait_for_lock) as repo:
             yield repo
     except NotDvcRepoError:
-        where = f"{Path.cwd()} is not a DVC repository"
+        where = f"{folder.absolute()} is not a DVC repository"
         raise UserError(f"{where}: run in the root of a git clone of the project") from None
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from None

@@ -23,6 +23,10 @@ def command(
     ] = False,
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="In all; the untuned student is one of them.")] = 20,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Trials side by side.")] = 1,
+    gpu_pool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Work pool for the trials' stages marked for a GPU.")
+    ] = None,
+    patience: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Silence that means lost.")] = 60,
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="[default: TASK-STUDENT-PRESET, or ...-held-out]")
     ] = None,
@@ -50,7 +54,15 @@ def command(
     from tasks.params import PARAMS_FILE
 
     found = Study(job, storage)
-    run(found, trials=trials, workers=workers, seeds=seeds, exhaustive=exhaustive)
+    run(
+        found,
+        trials=trials,
+        workers=workers,
+        seeds=seeds,
+        exhaustive=exhaustive,
+        gpu_pool=gpu_pool,
+        patience=patience,
+    )
     text, restored = conclude(found, seeds)
     print(text)
     changed, difference = applied(job, found)

@@ -12,42 +12,62 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
 from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError
-from flows import artifacts, here, processes, server
+from flows import artifacts, here, processes, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.search.outcome import told
-from flows.search.space import shown
+from flows.search.space import overrides, shown
 from flows.search.study import Study
-from flows.search.trial import Outcome, Trial
+from flows.search.trial import Outcome, Stops, Trial
 
 REFUSED = "Refused"
 
 
-def run(study: Study, *, trials: int, workers: int, seeds: Sequence[int], exhaustive: bool) -> None:
+def run(
+    study: Study,
+    *,
+    trials: int,
+    workers: int,
+    seeds: Sequence[int],
+    exhaustive: bool,
+    gpu_pool: str | None,
+    patience: int,
+) -> None:
     """Bring the study to its end: `trials`, or until one has won; then the winner and the untuned student at `seeds`.
 
+    Args:
+        workers: how many trials are under way at once.
+        gpu_pool: the work pool that gets the trials' stages marked for a GPU; None: they run here.
+        patience: seconds of silence of a work pool's run after which its stage is sent out again.
+
     Raises:
-        UserError: the clone is at work, it has fewer GPUs than `workers`, or the untuned pair itself cannot be run.
+        UserError: the clone is at work, it has fewer GPUs than `workers`, the pool takes no stages of this revision,
+            or the untuned pair itself cannot be run.
     """
     job = study.job
-    places = _places(workers)
+    places = [{} for _ in range(workers)] if gpu_pool else _places(workers)
 
     @flow(name="search", flow_run_name=job.study, task_runner=ThreadPoolTaskRunner(max_workers=workers))  # type: ignore[arg-type]
-    def search(task: str, student: str, preset: str, trials: int, workers: int, seeds: list[int]) -> State:
+    def search(
+        task: str, student: str, preset: str, trials: int, workers: int, seeds: list[int], gpu_pool: str | None
+    ) -> State:
         try:
             with own_clone("a search"):
-                Search(study, places, trials, exhaustive).to_its_end(seeds)
+                pool = remote.find(gpu_pool, patience) if gpu_pool else None
+                Search(study, places, pool, trials, exhaustive).to_its_end(seeds)
         except (UserError, StageError) as error:
             return Failed(name=REFUSED, message=str(error))
         return Completed(message=f"{len(study.finished)} trials")
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server.reached():
-        state: Any = search(job.task, job.student, job.preset, trials, workers, list(seeds), return_state=True)
+        about = (job.task, job.student, job.preset, trials, workers, list(seeds), gpu_pool)
+        state: Any = search(*about, return_state=True)
     if state.name == REFUSED:
         raise UserError(state.message)
     state.result()
@@ -70,8 +90,11 @@ def _places(workers: int) -> list[dict[str, str]]:
 class Search:
     """One run of a search: the loop that starts trials where there is room and hears what became of them."""
 
-    def __init__(self, study: Study, places: list[dict[str, str]], trials: int, exhaustive: bool) -> None:
+    def __init__(
+        self, study: Study, places: list[dict[str, str]], pool: remote.Pool | None, trials: int, exhaustive: bool
+    ) -> None:
         self._study = study
+        self._pool = pool
         self._trials = trials
         self._exhaustive = exhaustive
         self._free = list(places)
@@ -88,6 +111,7 @@ class Search:
             self._confirm(seeds)
         except BaseException:
             processes.stop_all()
+            remote.cancel_all()
             raise
 
     def _search(self) -> None:
@@ -148,8 +172,10 @@ class Search:
 
         @task(task_run_name=trial.experiment, cache_policy=NO_CACHE, persist_result=False)
         def run_trial(number: str, settings: dict[str, Any]) -> State:
+            log = get_run_logger()
+            send = partial(_send, self._pool, trial, log.info) if self._pool else None
             try:
-                outcome = trial.run(get_run_logger().debug, partial(self._stops, trial.label), place)
+                outcome = trial.run(log.debug, partial(self._stops, trial.label), place, send)
             except processes.StoppedError as error:
                 return Cancelled(message=str(error))
             self._outcomes[trial.label] = outcome
@@ -174,6 +200,21 @@ class Search:
 
     def _stops(self, label: str, sigmas: list[float]) -> bool:
         return label.isdigit() and self._study.stops(int(label), sigmas)
+
+
+def _send(pool: remote.Pool, trial: Trial, log: Any, stage: str, gives_up: Stops) -> None:
+    """Run a stage of a trial on the pool, as part of the trial's task run."""
+    remote.run(
+        pool,
+        stage,
+        log,
+        force=False,
+        key=f"{task_run.id}-{stage}",
+        tags=[*here.tags(stage), f"trial:{trial.experiment}"],
+        folder=trial.folder,
+        settings=overrides(trial.settings),
+        unwanted=gives_up,
+    )
 
 
 def _confirmation(trial: FrozenTrial, seed: int) -> str:

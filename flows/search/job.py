@@ -39,6 +39,7 @@ class Job:
     lock: str
     cache: str  # DVC's cache folder, which all trials share
     inputs: Mapping[str, list[str]]  # of each stage that a trial may run, what it needs from others
+    for_gpu: frozenset[str]  # those of them that are marked for a GPU
     fingerprint: str
 
     @property
@@ -76,7 +77,8 @@ def open_job(task: str, student: str, *, preset: str, held_out: bool, study: str
         raise UserError(f"--study {study!r}: use letters, digits, _ and -, at most 100 of them, the first no - or _")
     _refuse_changes()
     stages = [f"{name}@{pair}" for name in ("distill_intermediate", "distill_prediction", "evaluate")]
-    stale = dag.changed(dag.read([stages[-1]]))
+    graph = dag.read([stages[-1]])
+    stale = dag.changed(graph)
     if stale:
         raise UserError(
             f"{', '.join(sorted(stale)[:3])}{' ...' if len(stale) > 3 else ''}: not up to date: "
@@ -104,6 +106,7 @@ def open_job(task: str, student: str, *, preset: str, held_out: bool, study: str
         lock=lock,
         cache=cache,
         inputs={name: dag.inputs(name) for name in stages},
+        for_gpu=frozenset(name for name in stages if graph[name].gpu),
         fingerprint=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
     )
 

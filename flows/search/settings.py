@@ -1,4 +1,4 @@
-"""params.yaml with one pair's entry changed, and what that changes in it."""
+"""params.yaml with one pair's entry changed, here and on a worker, and what that changes in it."""
 
 from collections.abc import Mapping
 from difflib import unified_diff
@@ -8,7 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from tasks.params import PARAMS_FILE
+from confidistill.errors import UserError
+from tasks.params import PARAMS_FILE, Pair, load
 from tasks.round_trip import round_trip
 
 
@@ -23,6 +24,21 @@ def with_overrides(text: str, pair: str, overrides: Mapping[str, Mapping[str, An
     whole = written.getvalue()
     spliced = _with_entry_of(text, whole, pair)
     return spliced if _read(spliced) == _read(whole) else whole
+
+
+def write_settings(stage: str, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a trial's settings, by section, over those of the stage's pair in this clone's params.yaml, nowhere else.
+
+    Raises:
+        UserError: the stage is of no pair, a pair has no such section, or params.yaml takes no such setting.
+    """
+    pair = stage.partition("@")[2]
+    if pair not in load().pairs:
+        raise UserError(f"refused: {stage!r} is of no pair of {PARAMS_FILE}, and other settings are a pair's")
+    if unknown := sorted(settings.keys() - Pair.model_fields.keys()):
+        raise UserError(f"refused: {unknown[0]!r} is none of {', '.join(Pair.model_fields)}, which a trial may change")
+    PARAMS_FILE.write_text(with_overrides(PARAMS_FILE.read_text(encoding="utf-8"), pair, settings), encoding="utf-8")
+    load()
 
 
 def _with_entry_of(text: str, other: str, pair: str) -> str:

@@ -4,18 +4,18 @@ The worktree shares the clone's DVC cache and run-cache, so what a trial doesn't
 until the trial is finished: a training that was killed goes on there from its checkpoints.
 """
 
-import json
 import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from confidistill.errors import UserError
-from flows import processes
+from flows import processes, training_progress
 from flows.logs import StageError
 from flows.search.job import Job, git
 from flows.search.settings import with_overrides
@@ -32,6 +32,8 @@ Measures = Mapping[str, Mapping[str, Any]]
 """By split, `train` among them, the measures of measures.json."""
 Stops = Callable[[list[float]], bool]
 """Given sigma(Tr) after each epoch so far: whether the trial is given up."""
+Send = Callable[[str, Stops], None]
+"""Has a stage run on a work pool and its result brought into the trial's folder, unless it is given up meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,15 @@ class Trial:
         """The text of params.yaml with the trial's settings."""
         return with_overrides(self.job.params, self.job.pair, overrides(self.settings))
 
-    def run(self, log: Callable[[str], None], stops: Stops, environment: dict[str, str]) -> Outcome:
+    def run(
+        self, log: Callable[[str], None], stops: Stops, environment: dict[str, str], send: Send | None = None
+    ) -> Outcome:
         """Run it to its end, from where it stands.
+
+        Args:
+            stops: asked after an epoch of stage 2.
+            environment: of what is run here.
+            send: where the stages marked for a GPU are run; None: here.
 
         Raises:
             StoppedError: the search is being ended.
@@ -81,9 +90,9 @@ class Trial:
         started = time.monotonic()
         seen, given_up = 0, False
 
-        def unwanted() -> bool:
+        def gives_up(sigmas: list[float]) -> bool:
             nonlocal seen, given_up
-            if len(sigmas := self.sigmas()) > seen:
+            if len(sigmas) > seen:
                 seen = len(sigmas)
                 given_up = stops(sigmas)
             return given_up
@@ -92,11 +101,11 @@ class Trial:
             self._prepare(log)
             for attempt in range(TRIES):
                 try:
-                    self._repro(log, environment, unwanted)
+                    self._repro(log, environment, gives_up, send)
                     break
                 except StageError as error:
                     if given_up:
-                        return Outcome("pruned", time.monotonic() - started, reason=f"epoch {len(self.sigmas())}")
+                        return Outcome("pruned", time.monotonic() - started, reason=f"epoch {seen}")
                     if attempt + 1 == TRIES or not KILLED.search(str(error)):
                         raise
                     log(f"trial {self.label}: its training was killed: it goes on from its checkpoints")
@@ -111,8 +120,17 @@ class Trial:
         splits = {split: measured for split, measured in measures.items() if isinstance(measured, dict)}
         return Outcome("complete", time.monotonic() - started, splits)
 
-    def _repro(self, log: Callable[[str], None], environment: dict[str, str], unwanted: Callable[[], bool]) -> None:
-        self._dvc("repro", "--single-item", *self.stages, log=log, environment=environment, unwanted=unwanted)
+    def _repro(
+        self, log: Callable[[str], None], environment: dict[str, str], gives_up: Stops, send: Send | None
+    ) -> None:
+        """Bring the stages up to date, in their order: several that are run here by one command."""
+        for elsewhere, stages in groupby(self.stages, key=lambda stage: send and stage in self.job.for_gpu):
+            if send and elsewhere:
+                for stage in stages:
+                    send(stage, gives_up)
+            else:
+                repro = ("repro", "--single-item", *stages)
+                self._dvc(*repro, log=log, environment=environment, unwanted=lambda: gives_up(self.sigmas()))
 
     def remove(self) -> None:
         """Remove the worktree, if there is one."""
@@ -127,7 +145,7 @@ class Trial:
         done = self.folder.joinpath("models", "student", *names, "history.json")
         for path in (running, done):
             try:
-                return [row["sigma"] for row in json.loads(path.read_text()) if "sigma" in row]
+                return training_progress.sigmas(path)
             except FileNotFoundError:
                 continue
         return []
@@ -138,24 +156,33 @@ class Trial:
 
     def _prepare(self, log: Callable[[str], None]) -> None:
         """The worktree with its settings and the inputs of its stages, whatever there is of it already."""
-        from dvc.config import Config
-
         if not (self.folder / ".git").exists():
             self.remove()
             git("worktree", "add", "--quiet", "--detach", str(self.folder), "HEAD")
-        local = Path(".dvc/config.local")
-        if local.exists():
-            shutil.copyfile(local, self.folder / local)
         if not self.settings:
             # What the clone has of it is complete, but DVC caches metrics (cache: false) only where they are committed.
             self._dvc("commit", "--force", self.stages[-1], log=log, folder=Path.cwd())
-        with Config(str(self.folder / ".dvc")).edit("local") as config:
-            config["cache"]["dir"] = self.job.cache
+        self._configure()
         (self.folder / "dvc.lock").write_text(self.job.lock)
         (self.folder / PARAMS_FILE).write_text(self.params, encoding="utf-8")
         made = {f"models/{name}/{self.job.task}/{self.job.student}" for name in self._made}
         inputs = {path for stage in self.stages for path in self.job.inputs[stage]} - made
         self._dvc("checkout", "--quiet", *sorted(inputs), log=log)
+
+    def _configure(self) -> None:
+        """Give the worktree what is the clone's own: settings of DVC, its cache, its remotes' paths where relative."""
+        from dvc.config import Config
+        from dvc.config_schema import RelPath
+
+        local = Path(".dvc/config.local")
+        if local.exists():
+            shutil.copyfile(local, self.folder / local)
+        remotes = Config(".dvc")["remote"]
+        with Config(str(self.folder / ".dvc")).edit("local") as config:
+            config["cache"]["dir"] = self.job.cache
+            for name, remote in remotes.items():
+                paths = {key: str(value) for key, value in remote.items() if isinstance(value, RelPath)}
+                config["remote"].setdefault(name, {}).update(paths)
 
     @property
     def _made(self) -> list[str]:

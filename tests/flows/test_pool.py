@@ -229,17 +229,29 @@ def test_a_worker_refuses_what_dvc_yaml_does_not_define(world: World) -> None:
     world.driver.commit(params__yaml=params(NAMES | {"movies": "a; touch pwned"}))
     shell = world.driver.check("git", "rev-parse", "HEAD").strip()
     names = ["train@a; touch pwned", "--force", "report/../x", ""]
-    asked = [*((name, revision) for name in names), ("download@a; touch pwned", shell)]
+    trials: list[tuple[str, object]] = [
+        ("distil@a-x", {"sources": {"movies": {"kind": "path"}}}),
+        ("distil@a-x", {"prediction": {"epochs": "4; touch pwned"}}),
+        ("distil@a-x", {"prediction": {"command": "touch pwned"}}),
+        ("train@a", {"prediction": {"epochs": 4}}),
+    ]
+    asked: list[tuple[str, str, object]] = [*((name, revision, None) for name in names)]
+    asked += [("download@a; touch pwned", shell, None), *((name, revision, settings) for name, settings in trials)]
     call = (
         "from flows.stage import stage\n"
-        f"for name, revision in {asked!r}:\n"
-        "    state = stage(name, revision, '', return_state=True)\n"
+        f"for name, revision, settings in {asked!r}:\n"
+        "    state = stage(name, revision, '', settings=settings, return_state=True)\n"
         "    print(state.type.value, state.message)"
     )
     clone = world.workers[0].clone
-    *undefined, unnameable = clone.check(sys.executable, "-c", call, **world.server.environment).splitlines()
-    assert undefined == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
-    assert unnameable.startswith("FAILED params.yaml: tasks: 'a; touch pwned' cannot be a name")
+    said = clone.check(sys.executable, "-c", call, **world.server.environment).splitlines()
+    assert said[:4] == [f"FAILED refused: dvc.yaml of {revision} defines no stage {name!r}" for name in names]
+    assert said[4].startswith("FAILED params.yaml: tasks: 'a; touch pwned' cannot be a name")
+    section, value, key, pair = said[5:]
+    assert section == "FAILED refused: 'sources' is none of intermediate, prediction, which a trial may change"
+    assert value.startswith("FAILED params.yaml: ") and "epochs" in value
+    assert key.startswith("FAILED params.yaml: ") and "command" in key
+    assert pair == "FAILED refused: 'train@a' is of no pair of params.yaml, and other settings are a pair's"
     assert not (clone.root / "pwned").exists()
 
 
@@ -258,7 +270,7 @@ def log(line):
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(sent.id, Cancelled(), force=True)
 
-print(remote._follow(sent, remote.Pool("cpu", sent.deployment_id, "", 1), log).type)
+print(remote._follow(sent, remote.Pool("cpu", sent.deployment_id, "", 1), log, lambda sigmas: False).type)
 """
     done = world.driver.run(sys.executable, "-c", program, **world.server.environment)
     told = "Scheduled for 1 s: is a worker of cpu alive, and free?\nStateType.CANCELLED\n"

@@ -1,11 +1,13 @@
 """A search of a tiny project, as its user runs it: real trainings, worktrees and experiments, killed and taken up."""
 
+import json
 import os
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -20,11 +22,13 @@ from flows.search.study import Study, measures_of
 from flows.search.trial import Outcome, Trial
 from tasks.params import load
 from tests import tiny
-from tests.flows.toy import wait_until
+from tests.flows.conftest import Server, Worker
+from tests.flows.toy import Toy, wait_until
 
 pytestmark = pytest.mark.timeout(240)
 PAIR = "plain-S_2L"
 STUDY = f"{PAIR}-patience"
+IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
 SEARCH = ("flows.search", "plain", "S_2L", "--trials", "2", "--confirm-seeds", "")
 
 
@@ -46,11 +50,17 @@ def project(tmp_path_factory) -> Path:
         intermediate=base["intermediate"] | {"epochs": 8},
         prediction=base["prediction"] | {"learning_rate": 3e-3, "epochs": 4},
     )
+    origin = folder.parent / "pool" / "origin.git"
+    git("init", "--quiet", "--bare", "-b", "main", str(origin))
+    git("remote", "add", "origin", str(origin), cwd=folder)
+    tiny.run(folder, "dvc", "remote", "add", "--default", "shared", "../pool/remote")
+    git(*IDENTITY, "commit", "--quiet", "--all", "--message", "DVC remote", cwd=folder)
+    git("push", "--quiet", "origin", "HEAD:main", cwd=folder)
     tiny.run(folder, "tasks.repro", f"evaluate@{PAIR}")
     return folder
 
 
-def start(project: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
+def start(project: Path, log: Path, *options: str, **more: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {
         "PYTHONPATH": str(project),
         "OMP_NUM_THREADS": "1",
@@ -58,6 +68,7 @@ def start(project: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
         "PREFECT_HOME": str(project.parent / "prefect"),
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **more,
     }
     with log.open("wb") as file:
         command = [sys.executable, "-m", *SEARCH, *options]
@@ -106,10 +117,9 @@ def test_what_cannot_be_searched_is_one_line(project, monkeypatch):
     params.write_text(committed.replace("profile: tiny", "profile: other"))
     with pytest.raises(UserError, match=r"params\.yaml has changes that are not committed"):
         open_study()
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
     params.write_text(committed.replace("kappa: 1e-05", "kappa: 0.2"))
     assert load().property.kappa == 0.2
-    git(*identity, "commit", "--quiet", "--all", "--message", "kappa")
+    git(*IDENTITY, "commit", "--quiet", "--all", "--message", "kappa")
     with pytest.raises(UserError, match=rf"evaluate@{PAIR}.*: not up to date: run `dvc repro evaluate@{PAIR}`"):
         open_study()
     git("reset", "--quiet", "--hard", "HEAD~1")
@@ -187,3 +197,116 @@ def test_a_pruned_training_is_ended_with_its_processes(project, monkeypatch):
     trial.remove()
     assert not trial.folder.exists()
     assert git("worktree", "list").count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def worker(project: Path, server: Server) -> Iterator[Worker]:
+    """A worker in a clone of its own, its pool and the deployment on it."""
+    server.prefect("work-pool", "create", "gpu", "--type", "process", "--overwrite")
+    server.prefect("deploy", "--name", "stage", cwd=project)
+    control = project.parent / "pool" / "control"
+    control.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        worker = Worker("worker", server, Toy(project, control, server.home).clone("worker"))
+        worker.start()
+        yield worker
+        worker.kill()
+    print(worker.log.read_text())  # for pytest to show where a test fails
+
+
+def test_over_a_work_pool_it_finds_the_same(project: Path, server: Server, worker: Worker, monkeypatch) -> None:
+    """First interrupted, then killed while its stage waits for a worker; what is finished meanwhile isn't run again."""
+    monkeypatch.chdir(project)
+    git("reset", "--quiet", "--hard")
+    tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")
+    worker.kill()
+    here = project / "results" / "search" / f"{STUDY}.csv"
+    if not here.exists():
+        start(project, project.parent / "here.log").wait(120)
+    log = project.parent / "pool.log"
+
+    def search(pool: str = "gpu") -> subprocess.Popen[bytes]:
+        return start(project, log, "--study", "pool", "--gpu-pool", pool, "--patience", "12", **server.environment)
+
+    def sent() -> bool:
+        return "sent to work pool gpu: flow run" in log.read_text()
+
+    assert search("elsewhere").wait(120) == 2
+    (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
+    assert error.startswith("error: no deployment of the flow 'stage' is on a work pool called 'elsewhere'")
+
+    interrupted = search()
+    wait_until(sent, "a trial's stage is sent out")
+    interrupted.send_signal(signal.SIGINT)
+    assert interrupted.wait(60) == 130, log.read_text()
+    distillation = f"distill_prediction@{PAIR}"
+    wait_until(lambda: server.flow_run(distillation)["state_type"] == "CANCELLED", "it is called back")
+    killed = search()
+    wait_until(sent, "it is sent out again")
+    killed.kill()
+    killed.wait()
+    worker.start()
+
+    def states() -> list[str]:
+        return sorted(run["state_type"] for run in server.flow_runs(distillation))
+
+    wait_until(lambda: states() == ["CANCELLED", "COMPLETED"], "the worker has run what the killed one sent")
+    assert search().wait(120) == 1, log.read_text()
+    assert states() == ["CANCELLED", "COMPLETED"]
+    (evaluated,) = server.flow_runs(f"evaluate@{PAIR}")
+    assert "trial:pool-1" in evaluated["tags"]
+    assert "Running stage" not in log.read_text()  # nothing of it was run here
+
+    found, expected = (pd.read_csv(path) for path in (here.with_name("pool.csv"), here))
+    same = [name for name in expected if name not in ("experiment", "seconds")]
+    pd.testing.assert_frame_equal(found[same], expected[same], check_exact=True)
+    assert git("for-each-ref", "refs/exps/*/*/pool-1")
+    assert git("worktree", "list").count("\n") == 1
+
+
+PRUNED = """\
+import json
+from functools import partial
+from prefect import flow, task
+from flows import remote
+from flows.search.flow import _send
+from flows.search.job import open_job
+from flows.search.trial import Trial
+
+seen = []
+
+def stops(sigmas):
+    seen.append(sigmas)
+    return len(sigmas) >= 2
+
+@task
+def run(pool):
+    outcome = trial.run(print, stops, {}, partial(_send, pool, trial, print))
+    trial.remove()
+    print("pruned:", outcome.state, outcome.measures, outcome.reason, json.dumps(seen[-1]))
+
+@flow
+def search():
+    run(remote.find("gpu", 6))
+
+job = open_job("plain", "S_2L", preset="patience", held_out=False, study="pruned", seed=42)
+trial = Trial(job, "7", {"prediction.epochs": 500})
+search()
+"""
+
+
+def test_a_pruned_trial_is_cancelled_on_the_pool(project: Path, server: Server, worker: Worker, monkeypatch) -> None:
+    monkeypatch.chdir(project)
+    driver = Toy(project, worker.clone.control, server.home)
+    said = driver.check(sys.executable, "-c", PRUNED, **server.environment)
+    (pruned,) = (line for line in said.splitlines() if line.startswith("pruned: "))
+    _, state, measures, _, epoch, sigmas = pruned.split(maxsplit=5)
+    assert (state, measures, int(epoch)) == ("pruned", "None", len(json.loads(sigmas)))
+    stage = f"distill_prediction@{PAIR}"
+    wait_until(lambda: server.flow_run(stage)["state_type"] == "CANCELLED", "the worker has ended the flow run")
+    assert training(worker.clone.root) is None
+    history = worker.clone.root / ".checkpoints" / "distill_prediction" / "plain" / "S_2L" / "best.json"
+    measured = [row["sigma"] for row in json.loads(history.read_text())]
+    assert measured[: int(epoch)] == json.loads(sigmas)  # to the last digit
+    assert 2 <= int(epoch) <= len(measured) < 500

@@ -42,6 +42,7 @@ def job(**changes) -> Job:
         "lock": "",
         "cache": "",
         "inputs": {},
+        "for_gpu": frozenset(),
         "fingerprint": "f",
     }
     return Job(**(facts | changes))
