@@ -1,6 +1,7 @@
 """What a training stage's checkpoints say of how far it is."""
 
 import json
+import os
 import time
 
 import pytest
@@ -53,3 +54,27 @@ def test_a_line_for_each_new_checkpoint_and_none_for_an_old_one(tmp_path, monkey
             while len(lines) < expected and time.monotonic() < deadline:
                 time.sleep(0.02)
     assert lines == ["step 100 of 188, loss 0.01", "step 150 of 188, loss 0.006667"]
+
+
+def test_sigmas_are_those_of_the_training_that_goes_on_not_of_the_one_before_it(tmp_path):
+    name, history = "distill_prediction@SST-2-S_3L", tmp_path / "distill_prediction" / "SST-2" / "S_3L" / "best.json"
+    other = tmp_path / "distill_prediction" / "SST-2" / "S_2L" / "best.json"
+
+    def write_history(path, sigmas, at):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([{"step": step, "sigma": sigma} for step, sigma in enumerate(sigmas)]))
+        os.utime(path, ns=(at, at))
+
+    write_history(history, [0.5, 0.25], at=1_000)
+    write_history(other, [0.125], at=1_000)
+    seen = training_progress.SigmasOfNow(name, tmp_path)
+    assert seen() == []
+    write_history(other, [0.125, 0.0625], at=2_000)
+    assert seen() == []
+    history.unlink()
+    assert seen() == []
+    write_history(history, [0.75], at=2_000)
+    assert seen() == [0.75]
+    assert training_progress.SigmasOfNow(name, tmp_path)() == []
+    history.write_text(json.dumps([{"step": 1, "accuracy": 0.5}]))  # a training that is not judged by sigma
+    assert seen() == []

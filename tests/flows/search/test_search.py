@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +59,7 @@ def project(tmp_path_factory) -> Path:
     git(*IDENTITY, "commit", "--quiet", "--all", "--message", "DVC remote", cwd=folder)
     git("push", "--quiet", "origin", "HEAD:main", cwd=folder)
     tiny.run(folder, "tasks.repro", f"evaluate@{PAIR}")
+    shutil.copytree(folder, folder.with_name("driver"), symlinks=True)
     return folder
 
 
@@ -199,70 +202,80 @@ def test_a_pruned_training_is_ended_with_its_processes(project, monkeypatch):
     assert git("worktree", "list").count("\n") == 1
 
 
+@dataclass(frozen=True)
+class World:
+    """A server, a worker in a clone of its own, and a driver whose clone has none of the trials of `project`."""
+
+    server: Server
+    driver: Toy
+    worker: Worker
+
+    def search(self) -> subprocess.Popen[bytes]:
+        options = ("--study", "pool", "--gpu-pool", "gpu", "--patience", "12")
+        return start(self.driver.root, self.log, *options, **self.server.environment)
+
+    @property
+    def log(self) -> Path:
+        return self.driver.control / "log"
+
+    def sent(self) -> bool:
+        """Whether the search that was started last has sent a stage out."""
+        return "sent to work pool gpu: flow run" in self.log.read_text()
+
+    def states(self, stage: str) -> list[str]:
+        """Of the flow runs of a stage of the pair."""
+        return sorted(run["state_type"] for run in self.server.flow_runs(f"{stage}@{PAIR}"))
+
+
 @pytest.fixture(scope="module")
-def worker(project: Path, server: Server) -> Iterator[Worker]:
-    """A worker in a clone of its own, its pool and the deployment on it."""
+def world(project: Path, server: Server) -> Iterator[World]:
+    driver = Toy(project.with_name("driver"), project.parent / "pool" / "control", server.home)
+    driver.control.mkdir()
     server.prefect("work-pool", "create", "gpu", "--type", "process", "--overwrite")
-    server.prefect("deploy", "--name", "stage", cwd=project)
-    control = project.parent / "pool" / "control"
-    control.mkdir()
+    server.prefect("deploy", "--name", "stage", cwd=driver.root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        worker = Worker("worker", server, Toy(project, control, server.home).clone("worker"))
+        worker = Worker("worker", server, driver.clone("worker"))
         worker.start()
-        yield worker
+        yield World(server, driver, worker)
         worker.kill()
     print(worker.log.read_text())  # for pytest to show where a test fails
 
 
-def test_over_a_work_pool_it_finds_the_same(project: Path, server: Server, worker: Worker, monkeypatch) -> None:
-    """First interrupted, then killed while its stage waits for a worker; what is finished meanwhile isn't run again."""
-    monkeypatch.chdir(project)
-    git("reset", "--quiet", "--hard")
-    tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")
-    worker.kill()
+def test_over_a_work_pool_it_finds_the_same(project: Path, world: World) -> None:
+    """Interrupted, then killed while a stage of its waits for a worker; what is finished meanwhile isn't run again."""
     here = project / "results" / "search" / f"{STUDY}.csv"
     if not here.exists():
         start(project, project.parent / "here.log").wait(120)
-    log = project.parent / "pool.log"
-
-    def search(pool: str = "gpu") -> subprocess.Popen[bytes]:
-        return start(project, log, "--study", "pool", "--gpu-pool", pool, "--patience", "12", **server.environment)
-
-    def sent() -> bool:
-        return "sent to work pool gpu: flow run" in log.read_text()
-
-    assert search("elsewhere").wait(120) == 2
-    (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
+    world.worker.kill()
+    refusal = project.parent / "refused.log"
+    refused = start(project, refusal, "--study", "other", "--gpu-pool", "elsewhere", **world.server.environment)
+    interrupted = world.search()
+    assert refused.wait(120) == 2
+    (error,) = (line for line in refusal.read_text().splitlines() if line.startswith("error: "))
     assert error.startswith("error: no deployment of the flow 'stage' is on a work pool called 'elsewhere'")
-
-    interrupted = search()
-    wait_until(sent, "a trial's stage is sent out")
+    wait_until(world.sent, "a trial's stage is sent out")
     interrupted.send_signal(signal.SIGINT)
-    assert interrupted.wait(60) == 130, log.read_text()
-    distillation = f"distill_prediction@{PAIR}"
-    wait_until(lambda: server.flow_run(distillation)["state_type"] == "CANCELLED", "it is called back")
-    killed = search()
-    wait_until(sent, "it is sent out again")
+    assert interrupted.wait(60) == 130, world.log.read_text()
+    assert world.states("distill_prediction") == ["CANCELLED"]
+    killed = world.search()
+    wait_until(world.sent, "it is sent out again")
     killed.kill()
     killed.wait()
-    worker.start()
+    world.worker.start()
+    both = ["CANCELLED", "COMPLETED"]
+    wait_until(lambda: world.states("distill_prediction") == both, "the worker has run what the killed one sent")
+    assert world.search().wait(120) == 1, world.log.read_text()
+    assert world.states("distill_prediction") == both
+    assert world.states("evaluate") == ["COMPLETED"]
+    assert "trial:pool-1" in world.server.flow_run(f"evaluate@{PAIR}")["tags"]
+    assert "Running stage" not in world.log.read_text()  # nothing is run where the driver is
 
-    def states() -> list[str]:
-        return sorted(run["state_type"] for run in server.flow_runs(distillation))
-
-    wait_until(lambda: states() == ["CANCELLED", "COMPLETED"], "the worker has run what the killed one sent")
-    assert search().wait(120) == 1, log.read_text()
-    assert states() == ["CANCELLED", "COMPLETED"]
-    (evaluated,) = server.flow_runs(f"evaluate@{PAIR}")
-    assert "trial:pool-1" in evaluated["tags"]
-    assert "Running stage" not in log.read_text()  # nothing of it was run here
-
-    found, expected = (pd.read_csv(path) for path in (here.with_name("pool.csv"), here))
+    found, expected = (pd.read_csv(path) for path in (world.driver.root / "results/search/pool.csv", here))
     same = [name for name in expected if name not in ("experiment", "seconds")]
     pd.testing.assert_frame_equal(found[same], expected[same], check_exact=True)
-    assert git("for-each-ref", "refs/exps/*/*/pool-1")
-    assert git("worktree", "list").count("\n") == 1
+    assert git("for-each-ref", "refs/exps/*/*/pool-1", cwd=world.driver.root)
+    assert git("worktree", "list", cwd=world.driver.root).count("\n") == 1
 
 
 PRUNED = """\
@@ -296,17 +309,15 @@ search()
 """
 
 
-def test_a_pruned_trial_is_cancelled_on_the_pool(project: Path, server: Server, worker: Worker, monkeypatch) -> None:
-    monkeypatch.chdir(project)
-    driver = Toy(project, worker.clone.control, server.home)
-    said = driver.check(sys.executable, "-c", PRUNED, **server.environment)
+def test_a_pruned_trial_is_cancelled_on_the_pool(world: World) -> None:
+    said = world.driver.check(sys.executable, "-c", PRUNED, **world.server.environment)
     (pruned,) = (line for line in said.splitlines() if line.startswith("pruned: "))
     _, state, measures, _, epoch, sigmas = pruned.split(maxsplit=5)
     assert (state, measures, int(epoch)) == ("pruned", "None", len(json.loads(sigmas)))
     stage = f"distill_prediction@{PAIR}"
-    wait_until(lambda: server.flow_run(stage)["state_type"] == "CANCELLED", "the worker has ended the flow run")
-    assert training(worker.clone.root) is None
-    history = worker.clone.root / ".checkpoints" / "distill_prediction" / "plain" / "S_2L" / "best.json"
+    wait_until(lambda: world.server.flow_run(stage)["state_type"] == "CANCELLED", "the worker has ended the flow run")
+    assert training(world.worker.clone.root) is None
+    history = world.worker.clone.root / ".checkpoints" / "distill_prediction" / "plain" / "S_2L" / "best.json"
     measured = [row["sigma"] for row in json.loads(history.read_text())]
     assert measured[: int(epoch)] == json.loads(sigmas)  # to the last digit
     assert 2 <= int(epoch) <= len(measured) < 500
