@@ -5,6 +5,7 @@ The progress artifact says how long it has run and its last line; where the trai
 
 import contextvars
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -83,8 +84,10 @@ class Table:
 
 def sigmas_in(artifacts: Iterable[Artifact]) -> list[float]:
     """Sigma(Tr) after each epoch, of a flow run with these artifacts; NaN where it is undefined."""
-    for artifact in artifacts:
-        if artifact.type == "table" and artifact.description == SIGMAS:
-            rows = json.loads(str(artifact.data))
-            return [float("nan") if row["sigma"] is None else row["sigma"] for row in rows]
-    return []
+    tables = [
+        json.loads(str(artifact.data))
+        for artifact in artifacts
+        if artifact.type == "table" and artifact.description == SIGMAS
+    ]
+    longest = max(tables, key=len, default=[])  # one whose creation was not confirmed is made twice
+    return [math.nan if row["sigma"] is None else row["sigma"] for row in longest]
