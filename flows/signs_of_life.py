@@ -84,7 +84,7 @@ class Table:
 
 def sigmas_in(artifacts: Iterable[Artifact]) -> list[float]:
     """Sigma(Tr) after each epoch, of a flow run with these artifacts; NaN where it is undefined."""
-    tables = [
+    tables: list[list[dict[str, Any]]] = [
         json.loads(str(artifact.data))
         for artifact in artifacts
         if artifact.type == "table" and artifact.description == SIGMAS
