@@ -181,8 +181,8 @@ class Trial:
         with Config(str(self.folder / ".dvc")).edit("local") as config:
             config["cache"]["dir"] = self.job.cache
             for name, remote in remotes.items():
-                paths = {key: str(value) for key, value in remote.items() if isinstance(value, RelPath)}
-                config["remote"].setdefault(name, {}).update(paths)
+                if paths := {key: str(value) for key, value in remote.items() if isinstance(value, RelPath)}:
+                    config["remote"].setdefault(name, {}).update(paths)
 
     @property
     def _made(self) -> list[str]:
