@@ -50,7 +50,7 @@ Space = Mapping[str, Choice | Whole | Logarithmic]
 # Stage 2 alone, so that stage 1 is never run again. By `+`: the sum of two terms of the loss.
 PATIENCE: Space = {
     "prediction.epochs": Whole(4, 12),
-    "prediction.learning_rate": Logarithmic(5e-5, 1e-3),
+    "prediction.learning_rate": Logarithmic(2e-5, 1e-3),
     "prediction.dropout": Choice((None, 0.0)),
     "prediction.loss": Choice(("soft_ce", "kl+sigma", "logit_mse")),
     "prediction.schedule": Choice(("linear", "constant")),
