@@ -32,6 +32,7 @@ from tasks.tables import distillation_table, logits, splits, teacher_table
 
 Means = Mapping[str, Any]
 FOLDER = Path("results/ablation")
+RATES = (5e-5, 1e-4, 2e-4)
 MEASURES = ("sigma", "agreement", "accuracy_student")
 TEMPERATURES = np.geomspace(0.5, 2, 57)  # among them 1
 
@@ -63,6 +64,8 @@ def means(epochs: int, *, variants: bool, transfer: bool) -> dict[str, Means]:
         "... and these, a temperature in the head": averaged | {"scaled": True},
         "... and these, until sigma(Tr) <= 0.045": averaged | {"stop": {"sigma": 0.045, "patience": None}},
     }
+    for rate in RATES:
+        compared[f"... and these, at a rate of {rate:.0e}"] = averaged | {"learning_rate": rate}
     if supported("bf16"):
         compared["... and these, in bf16"] = averaged | {"precision": "bf16"}
     if variants:
