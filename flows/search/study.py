@@ -64,9 +64,10 @@ class Study:
         return [self._begin(optuna.Trial(self._study, trial._trial_id)) for trial in running if self._is_ours(trial)]
 
     def next(self) -> Trial:
-        """A new trial; the first after the untuned student is its preset's own guess, where it has one."""
-        if self.count == 1 and self.job.preset in FIRST:
-            self._study.enqueue_trial(dict(FIRST[self.job.preset]))
+        """A new trial; the first after the untuned student are its preset's own guesses, where it has some."""
+        guesses = FIRST.get(self.job.preset, ())
+        if 1 <= (number := self.count) <= len(guesses):
+            self._study.enqueue_trial(dict(guesses[number - 1]))
         return self._begin(self._study.ask())
 
     def _begin(self, trial: optuna.Trial) -> Trial:

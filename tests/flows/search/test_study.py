@@ -94,10 +94,11 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn():
     assert len({str(settings) for settings in drawn}) == 15
     other = Study(job(study="other", seed=7), None)
     other.tell(0, outcome(other.next()))
-    guess = other.next()
-    assert guess.settings == drawn[1] == FIRST["patience"]
-    other.tell(1, outcome(guess))
-    assert other.next().settings != drawn[2]
+    for number, known in enumerate(FIRST["patience"], start=1):
+        guess = other.next()
+        assert guess.settings == drawn[number] == known
+        other.tell(number, outcome(guess))
+    assert other.next().settings != drawn[number + 1]
     # What TPE draws once it has something to go by is better than what it drew before.
     sigmas = [trial.value for trial in at_once.finished]
     assert median(sigmas[10:]) < median(sigmas[2:10])
