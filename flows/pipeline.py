@@ -22,7 +22,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError, exits_cleanly
-from flows import artifacts, dag, here, processes, remote, server
+from flows import PATIENCE, artifacts, dag, here, processes, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.schedule import Schedule
@@ -31,7 +31,6 @@ from tasks.params import load
 from tasks.preflight import preflight
 
 WORKERS = 2
-PATIENCE = 60
 TELL_SECONDS = 60.0  # of waiting, then twice as many, and so on
 UNLIMITED = 10_000  # threads: the schedule sets the limits
 REFUSED = "Refused"  # the state of a run that unusable input kept from starting

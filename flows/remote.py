@@ -6,7 +6,7 @@ Results come back through the DVC remote and its run-cache, never through Prefec
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,14 +33,12 @@ from flows.logs import StageError
 from flows.run_cache import NO_RESULT
 from flows.signs_of_life import sigmas_in
 from flows.stage import on_the_network, push_inputs, run_cache
+from flows.training_progress import Stops
 
 ATTEMPTS = 5
 POLL_SECONDS = 2.0
 # A pod that waits for a node to be started, or for its image, is given this much longer than one that runs.
 START_PATIENCE = 30
-
-Unwanted = Callable[[list[float]], bool]
-"""Given sigma(Tr) after each epoch so far: whether the stage's result is not wanted any more."""
 
 _out: set[UUID] = set()  # flow runs sent out and not over
 _restoring = threading.Lock()  # worktrees share a run-cache, and DVC reads entries that another process is writing
@@ -104,7 +102,7 @@ def run(
     tags: list[str],
     folder: Path = Path(),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-    unwanted: Unwanted = lambda sigmas: False,
+    gives_up: Stops = lambda sigmas: False,
 ) -> None:
     """Run a stage on the pool and bring its result home, into the local cache, the tree and dvc.lock.
 
@@ -112,7 +110,7 @@ def run(
         key: of this call; where the server is asked again with it, it sends nothing out twice.
         folder: this clone, or a worktree of it, whose dvc.lock the worker gets.
         settings: by section, over those of the stage's pair in the revision's params.yaml; they are in the folder's.
-        unwanted: is asked as epochs are heard of; once it says so, the stage is called back.
+        gives_up: is asked as epochs are heard of; once it says so, the stage is called back.
 
     Raises:
         StageError: it failed there, was called back, or its worker was lost time and again.
@@ -133,7 +131,7 @@ def run(
         sent = server.patiently(partial(_send, pool, parameters, tags, f"{key}-{attempt}"), log)
         log(f"sent to work pool {pool.name}: flow run {sent.id}")
         _out.add(sent.id)
-        state = _follow(sent, pool, log, unwanted)
+        state = _follow(sent, pool, log, gives_up)
         _out.discard(sent.id)
         if state.is_completed():
             if not bring_home(name, folder):
@@ -171,7 +169,7 @@ def _send(pool: Pool, parameters: dict[str, Any], tags: list[str], key: str) -> 
     return sent  # the same one where this is asked again with the same key
 
 
-def _follow(sent: FlowRun, pool: Pool, log: Any, unwanted: Unwanted) -> State:
+def _follow(sent: FlowRun, pool: Pool, log: Any, gives_up: Stops) -> State:
     """The final state of a flow run, or that of one which is called back.
 
     One that shows no sign of life is declared crashed, one that waits is told of.
@@ -185,7 +183,7 @@ def _follow(sent: FlowRun, pool: Pool, log: Any, unwanted: Unwanted) -> State:
         state, touched, sigmas = server.patiently(partial(_look, sent.id), log)
         if state.is_final():
             return state
-        if unwanted(sigmas):
+        if gives_up(sigmas):
             return server.patiently(partial(_cancel, sent.id, "its trial is given up"), log)
         if (state.id, touched) != signs:
             signs, seen, told = (state.id, touched), time.monotonic(), False

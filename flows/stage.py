@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
-from flows import dag, processes, training_progress
+from flows import PATIENCE, dag, processes, training_progress
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.run_cache import NO_RESULT
@@ -146,7 +146,7 @@ def stage(
     revision: str,
     lock: str,
     force: bool = False,
-    patience: int = 60,
+    patience: int = PATIENCE,
     settings: dict[str, dict[str, Any]] | None = None,
 ) -> State:
     """Run one stage of one revision here, its inputs from the DVC remote and its results to it.

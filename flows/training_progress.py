@@ -9,6 +9,9 @@ from pathlib import Path
 CHECKPOINTS = Path(".checkpoints")
 EVERY = 5.0  # seconds between two looks
 
+Stops = Callable[[list[float]], bool]
+"""Given sigma(Tr) after each epoch so far: whether the training is given up."""
+
 
 class SigmasOfNow:
     """Sigma(Tr) after each epoch of the training that a stage begins, or goes on with, from now on.

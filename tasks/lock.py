@@ -17,7 +17,7 @@ def is_fetched(stage: str, params: Params) -> bool:
     """Whether a stage has been run with the parameters and pins that it has now, so that DVC need not run it again."""
     if not LOCK.exists():
         return False
-    entry = _stages(LOCK.read_text()).get(stage)
+    entry = stages_in(LOCK.read_text()).get(stage)
     if not entry:
         return False
     recorded = entry.get("params", {}).get("params.yaml", {})
@@ -29,7 +29,8 @@ def is_fetched(stage: str, params: Params) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _stages(lock: str) -> dict[str, Any]:
+def stages_in(lock: str) -> dict[str, Any]:
+    """What the text of a dvc.lock has of each stage."""
     return YAML(typ="safe").load(lock).get("stages") or {}
 
 

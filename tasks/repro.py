@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-
 from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError, exits_cleanly
 from tasks.dvc import CHATTER, repository, search_path
-from tasks.lock import LOCK
+from tasks.lock import LOCK, stages_in
 from tasks.params import Params, load
 from tasks.preflight import preflight
 from tasks.warm import Warm
@@ -134,7 +132,7 @@ def _look(arguments: list[str]) -> tuple[int, bool]:
 
 def _compare(committed: str, current: str) -> None:
     """Say whether the outputs have the hashes of the committed dvc.lock, or how far the results are from its."""
-    before, after = (YAML(typ="safe").load(text)["stages"] for text in (committed, current))
+    before, after = map(stages_in, (committed, current))
     if any(name not in before or _recipe(before[name]) != _recipe(after[name]) for name in after):
         return  # another experiment, or other code
     differing = sum(before[name].get("outs") != after[name].get("outs") for name in after)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from confidistill.errors import UserError
+from flows import PATIENCE
 
 CONFIRMATIONS = 3
 
@@ -26,7 +27,7 @@ def command(
     gpu_pool: Annotated[
         str | None, typer.Option(metavar="NAME", help="Work pool for the trials' stages marked for a GPU.")
     ] = None,
-    patience: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Silence that means lost.")] = 60,
+    patience: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Silence that means lost.")] = PATIENCE,
     study: Annotated[
         str | None, typer.Option(metavar="NAME", help="[default: TASK-STUDENT-PRESET, or ...-held-out]")
     ] = None,

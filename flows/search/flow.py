@@ -23,7 +23,8 @@ from flows.owner import own_clone
 from flows.search.outcome import told
 from flows.search.space import overrides, shown
 from flows.search.study import Study
-from flows.search.trial import Outcome, Stops, Trial
+from flows.search.trial import Outcome, Trial
+from flows.training_progress import Stops
 
 REFUSED = "Refused"
 
@@ -213,7 +214,7 @@ def _send(pool: remote.Pool, trial: Trial, log: Any, stage: str, gives_up: Stops
         tags=[*here.tags(stage), f"trial:{trial.experiment}"],
         folder=trial.folder,
         settings=overrides(trial.settings),
-        unwanted=gives_up,
+        gives_up=gives_up,
     )
 
 

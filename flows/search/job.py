@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from confidistill.confidence.verdict import Protocol
 from confidistill.errors import UserError
 from flows import dag
 from flows.search.space import Space, space_of
 from tasks.dvc import repository
+from tasks.lock import stages_in
 from tasks.params import PARAMS_FILE, load
 
 FOLDER = Path(".dvc/tmp/search")
@@ -85,7 +84,7 @@ def open_job(task: str, student: str, *, preset: str, held_out: bool, study: str
             f"run `dvc repro {stages[-1]}`, from which the search starts"
         )
     lock = dag.read_lock()
-    entries = YAML(typ="safe").load(lock)["stages"]
+    entries = stages_in(lock)
     judged = params.property
     facts = [preset, held_out, seed, judged.model_dump(), [entries[name] for name in stages]]
     with repository() as repo:

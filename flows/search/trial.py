@@ -20,6 +20,7 @@ from flows.logs import StageError
 from flows.search.job import Job, git
 from flows.search.settings import with_overrides
 from flows.search.space import Settings, overrides
+from flows.training_progress import Stops
 from tasks.pairs import parse_measures
 from tasks.params import PARAMS_FILE
 
@@ -30,8 +31,6 @@ _saving = threading.Lock()  # DVC notes what it saves in refs that all worktrees
 
 Measures = Mapping[str, Mapping[str, Any]]
 """By split, `train` among them, the measures of measures.json."""
-Stops = Callable[[list[float]], bool]
-"""Given sigma(Tr) after each epoch so far: whether the trial is given up."""
 Send = Callable[[str, Stops], None]
 """Has a stage run on a work pool and its result brought into the trial's folder, unless it is given up meanwhile."""
 
