@@ -54,17 +54,16 @@ def command(
     from flows.search.study import Study
     from tasks.params import PARAMS_FILE
 
-    found = Study(job, storage)
+    found = Study(job, storage, seeds)
     run(
         found,
         trials=trials,
         workers=workers,
-        seeds=seeds,
         exhaustive=exhaustive,
         gpu_pool=gpu_pool,
         patience=patience,
     )
-    text, restored = conclude(found, seeds)
+    text, restored = conclude(found)
     print(text)
     changed, difference = applied(job, found)
     if not difference:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -20,7 +19,7 @@ from confidistill.errors import UserError
 from flows import artifacts, here, processes, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
-from flows.search.outcome import told
+from flows.search.outcome import refutation, told
 from flows.search.space import overrides, shown
 from flows.search.study import Study
 from flows.search.trial import Outcome, Trial
@@ -34,12 +33,11 @@ def run(
     *,
     trials: int,
     workers: int,
-    seeds: Sequence[int],
     exhaustive: bool,
     gpu_pool: str | None,
     patience: int,
 ) -> None:
-    """Bring the study to its end: `trials`, or until one has won; then the winner and the untuned student at `seeds`.
+    """Bring the study to its end: `trials`, or until one has won, and the winner confirmed at the study's fresh seeds.
 
     Args:
         workers: how many trials are under way at once.
@@ -60,14 +58,14 @@ def run(
         try:
             with own_clone("a search"):
                 pool = remote.find(gpu_pool, patience) if gpu_pool else None
-                Search(study, places, pool, trials, exhaustive).to_its_end(seeds)
+                Search(study, places, pool, trials, exhaustive).to_its_end()
         except (UserError, StageError) as error:
             return Failed(name=REFUSED, message=str(error))
         return Completed(message=f"{len(study.finished)} trials")
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server.reached():
-        about = (job.task, job.student, job.preset, trials, workers, list(seeds), gpu_pool)
+        about = (job.task, job.student, job.preset, trials, workers, study.seeds, gpu_pool)
         state: Any = search(*about, return_state=True)
     if state.name == REFUSED:
         raise UserError(state.message)
@@ -105,11 +103,15 @@ class Search:
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._log = get_run_logger().info
 
-    def to_its_end(self, seeds: Sequence[int]) -> None:
-        """All trials, then the winner's confirmation, if it has something to confirm."""
+    def to_its_end(self) -> None:
+        """Trials until one has won, and its confirmation, if there is something to confirm; so on where it fails."""
         try:
             self._search()
-            self._confirm(seeds)
+            while winner := self._study.to_confirm:
+                self._confirm(winner)
+                if self._study.is_refuted(winner):
+                    self._log(refutation(self._study, winner))
+                    self._search()
         except BaseException:
             processes.stop_all()
             remote.cancel_all()
@@ -141,17 +143,15 @@ class Search:
         if self._study.count and self._study.untuned is None:
             return False  # the accuracy guard compares with it
         won = self._study.is_won and not self._exhaustive
-        return not won and self._study.count < self._trials
+        return not won and self._study.count < self._trials and self._study.candidates_left > 0
 
-    def _confirm(self, seeds: Sequence[int]) -> None:
-        winner = self._study.winner
-        if not winner or not self._study.holds(winner):
-            return
+    def _confirm(self, winner: FrozenTrial) -> None:
+        """Run the winner, and the untuned student, at the fresh seeds."""
         untuned = self._study.finished[0]
         compared = [winner, untuned] if winner.number else [winner]
         waiting = {
             _confirmation(each, seed): (each, seed)
-            for seed in seeds
+            for seed in self._study.seeds
             for each in compared
             if not self._study.confirmation(each, seed)
         }
@@ -220,7 +220,7 @@ def _send(pool: remote.Pool, trial: Trial, log: Any, stage: str, gives_up: Stops
 
 def _confirmation(trial: FrozenTrial, seed: int) -> str:
     """The label of the run that confirms a trial, or that it is compared with."""
-    return f"seed-{seed}" if trial.number else f"untuned-seed-{seed}"
+    return f"{trial.number or 'untuned'}-seed-{seed}"
 
 
 def _clean(study: Study) -> None:

@@ -1,6 +1,5 @@
 """What a search ends with: a line a trial, the verdict, and the files in results/search/."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from confidistill.text.splits import HELD_OUT
 from flows.search.job import Job
 from flows.search.settings import difference, with_overrides
 from flows.search.space import overrides, shown
-from flows.search.study import Study, measures_of
+from flows.search.study import CANDIDATES, Study, measures_of
 from flows.search.trial import Measures, Outcome, Trial
 
 FOLDER = Path("results/search")
@@ -56,7 +55,7 @@ def _minutes(seconds: float) -> str:
     return f"{minutes}:{seconds:02d} min"
 
 
-def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
+def conclude(study: Study) -> tuple[str, bool]:
     """Write the files of results/search/; the text that the search ends with, and whether the property is restored."""
     job, winner, untuned = study.job, study.winner, study.untuned
     assert winner and untuned  # the untuned student keeps its own guard
@@ -71,10 +70,11 @@ def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
     for suffix, text in table3_renderings(tuned).items():
         with atomic_file(stem.with_name(f"{job.study}-table3{suffix}")) as path:
             path.write_text(text, encoding="utf-8")
-    said, restored = judgement(study, winner, seeds)
+    said, restored = judgement(study, winner)
     lines = [
+        *(refutation(study, trial) for trial in study.refuted if trial.number != winner.number),
         f"winner: {job.study}-{winner.number}: {shown(study.settings_of(winner))}",
-        *(_confirmed(study, winner, seed) for seed in seeds if study.confirmation(winner, seed)),
+        *(_confirmed(study, winner, seed) for seed in study.seeds if study.confirmation(winner, seed)),
         "",
         *(f"{name:<22} {value}" for name, value in table3(tuned).iloc[0].items()),
         legend(tuned),
@@ -88,10 +88,35 @@ def conclude(study: Study, seeds: Sequence[int]) -> tuple[str, bool]:
 def _confirmed(study: Study, winner: FrozenTrial, seed: int) -> str:
     measures = study.confirmation(winner, seed)
     assert measures
-    return f"{study.job.study}-seed-{seed}: {_found(study, measures)}"
+    return f"{study.job.study}-{winner.number}-seed-{seed}: {_found(study, measures)}"
 
 
-def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[str, bool]:
+def refutation(study: Study, trial: FrozenTrial) -> str:
+    """Why a trial that holds at the search's seed is not taken."""
+    return f"{study.job.study}-{trial.number}: REFUTED: it holds at the search's seed, but {_failed(study, trial)}"
+
+
+def _failed(study: Study, trial: FrozenTrial) -> str:
+    """What fails at the fresh seeds: sigma(Tr), or accuracy by more than few rows explain; '' if nothing does."""
+    failed = [
+        f"seed {seed}: sigma(Tr) {sigma:.4f} > {study.job.kappa:g}" for seed, sigma in study.failures(trial).items()
+    ]
+    if study.loss_over(trial) >= study.allowance:
+        failed.append(f"seeds {', '.join(map(str, study.seeds))}: {_change(study, trial)}")
+    return "; ".join(failed)
+
+
+def _change(study: Study, trial: FrozenTrial) -> str:
+    """What the fresh seeds say, in their mean, of the split that guards."""
+    points = 100 * (0 - study.loss_over(trial))
+    split = split_name(study.guard_split)
+    change = f"accuracy on {split} {points:+.1f} points in the mean, against the untuned student's"
+    if study.guard_split == HELD_OUT:
+        change += ", and sigma there {:.4f} -> {:.4f}".format(*study.means(trial, SIGMA[study.job.protocol]))
+    return change
+
+
+def judgement(study: Study, winner: FrozenTrial) -> tuple[str, bool]:
     """The verdict on the winner in one line, and whether it is restored.
 
     It is where it holds at every fresh seed and loses less than a point of accuracy in their mean, against the untuned
@@ -99,31 +124,23 @@ def judgement(study: Study, winner: FrozenTrial, seeds: Sequence[int]) -> tuple[
     """
     job, best = study.job, measures_of(winner)
     assert best
-    split = split_name(study.guard_split)
     sigma = best["train"][SIGMA[job.protocol]]
     if reason := objection(best["train"], job.protocol):
         return f"NOT RESTORED: {reason}", False
     if not holds(best["train"], job.protocol, job.kappa):
-        least = f"the least sigma(Tr) with the guard kept (less than {study.allowance:.1%} of accuracy lost on {split})"
+        least = f"the least sigma(Tr) with the guard kept (less than {study.allowance:.1%} of accuracy lost"
+        least += f" on {split_name(study.guard_split)})"
         return f"NOT RESTORED: {least} is {sigma:.4f} > kappa {job.kappa:g}: {GO_ON}", False
-    if not seeds:
+    if not study.seeds:
         return f"NOT CONFIRMED: sigma(Tr) {sigma:.4f} <= kappa {job.kappa:g}, at one seed: see --confirm-seeds", False
-    failed = []
-    for seed in seeds:
-        measures = study.confirmation(winner, seed)
-        assert measures
-        if not holds(measures["train"], job.protocol, job.kappa):
-            failed.append(f"seed {seed}: sigma(Tr) {measures['train'][SIGMA[job.protocol]]:.4f} > {job.kappa:g}")
-    named = ", ".join(map(str, seeds))
-    lost = study.loss_over(winner, seeds)
-    change = f"accuracy on {split} {100 * (0 - lost):+.1f} points in the mean, against the untuned student's"
-    if study.guard_split == HELD_OUT:
-        change += ", and sigma there {:.4f} -> {:.4f}".format(*study.means(winner, seeds, SIGMA[job.protocol]))
-    if lost >= study.allowance:
-        failed.append(f"seeds {named}: {change}")
-    if failed:
-        return f"NOT RESTORED: it holds at the search's seed, but {'; '.join(failed)}: {GO_ON}", False
-    if lost >= GUARD:
+    spent = f"fresh seeds have refuted {CANDIDATES} trials, and confirm no more: try another --preset"
+    if not study.is_confirmed(winner):
+        return f"NOT RESTORED: {spent}", False
+    if failed := _failed(study, winner):
+        onward = "a larger --trials goes on" if study.candidates_left else spent
+        return f"NOT RESTORED: it holds at the search's seed, but {failed}: {onward}", False
+    named, change = ", ".join(map(str, study.seeds)), _change(study, winner)
+    if study.loss_over(winner) >= GUARD:
         telling = f"{study.guard_rows} rows cannot tell less than {study.allowance:.1%} from a point"
         return (
             f"HOLDS, GUARD OPEN: sigma(Tr) <= kappa {job.kappa:g} at seeds {named}, but {change}, and {telling}: "
@@ -148,6 +165,7 @@ def trials_table(study: Study, winner: FrozenTrial) -> pd.DataFrame:
                     row[f"{name}_{split}"] = measured[name]
             row["verdict"] = verdict(measures["train"], job.protocol, job.kappa)
             row["guard"] = study.keeps_guard(measures)
+            row["refuted"] = study.is_refuted(trial)
         row |= {name: trial.user_attrs.get(name, "") for name in ("seconds", "reason")}
         row["winner"] = trial.number == winner.number
         rows.append(row)

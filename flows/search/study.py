@@ -17,7 +17,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from confidistill.confidence.verdict import SIGMA, objection
+from confidistill.confidence.verdict import SIGMA, holds, objection
 from confidistill.errors import UserError
 from confidistill.files import json_text
 from confidistill.report.tuned import GUARD
@@ -30,13 +30,24 @@ from tasks.pairs import parse_measures
 STARTUP_TRIALS = 5  # drawn at random, before TPE has something to go by
 WARMUP_EPOCHS = 3  # before a trial can be pruned
 MARGIN = 0.9  # of kappa: a trial that holds by it ends the search
+CANDIDATES = 3  # trials that are confirmed, at most: with each further one luck counts for more
 
 
 class Study:
     """The study of a job: what has been tried, what comes next, what is best."""
 
-    def __init__(self, job: Job, storage: str | None) -> None:
+    def __init__(self, job: Job, storage: str | None, seeds: Sequence[int] = ()) -> None:
+        """Open it, or begin it.
+
+        Args:
+            storage: the URL of a database; None: a file of this clone.
+            seeds: fresh ones, which confirm what the search finds.
+
+        Raises:
+            UserError: it is of something else, or the database gives no study.
+        """
         self.job = job
+        self.seeds = list(seeds)
         self._own = storage is None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with _reached(storage):
@@ -159,16 +170,16 @@ class Study:
         """Whether less than the allowance is lost, on the split that guards."""
         return self.loss(measures) < self.allowance
 
-    def loss_over(self, winner: FrozenTrial, seeds: Sequence[int]) -> float:
-        """Mean share of accuracy that the winner loses at these seeds against the untuned student at the same."""
-        before, after = self.means(winner, seeds, "accuracy_student")
+    def loss_over(self, trial: FrozenTrial) -> float:
+        """Mean share of accuracy that a trial loses at the fresh seeds against the untuned student at the same."""
+        before, after = self.means(trial, "accuracy_student")
         return before - after
 
-    def means(self, winner: FrozenTrial, seeds: Sequence[int], measure: str) -> tuple[float, float]:
-        """A measure's mean over these seeds on the split that guards: the untuned student's, and the winner's."""
+    def means(self, trial: FrozenTrial, measure: str) -> tuple[float, float]:
+        """A measure's mean over the fresh seeds on the split that guards: the untuned student's, and the trial's."""
         split = self.guard_split
         untuned = self._study.get_trials(deepcopy=False)[0]
-        pairs = [(self.confirmation(untuned, seed), self.confirmation(winner, seed)) for seed in seeds]
+        pairs = [(self.confirmation(untuned, seed), self.confirmation(trial, seed)) for seed in self.seeds]
         both = [(before[split][measure], after[split][measure]) for before, after in pairs if before and after]
         before, after = zip(*both, strict=True)
         return mean(before), mean(after)
@@ -178,18 +189,20 @@ class Study:
         """Of the trials that keep the guard and hold by a margin, the one of the least sigma on the held-out share of
         Tr; where no share is held out, the most accurate. Where none holds, the one of the least sigma(Tr).
 
-        One whose sigma says nothing comes last.
+        One that fresh seeds have refuted comes after those that hold, one whose sigma says nothing last.
         """
         found = {trial.number: (trial, measures) for trial in self.finished if (measures := measures_of(trial))}
         kept = [(self._rank(*pair), pair[0]) for pair in found.values() if self.keeps_guard(pair[1])]
         return min(kept, key=lambda ranked: ranked[0])[1] if kept else None
 
-    def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, float, float, int]:
+    def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, bool, float, float, int]:
+        stands = self.holds(trial) and not self.is_refuted(trial)
         held = self.holds(trial, MARGIN)
         sigma = trial.values[0]
         best = measures[HELD_OUT][SIGMA[self.job.protocol]] if HELD_OUT in measures else self.loss(measures)
         best = math.inf if math.isnan(best) else best
-        return self._objection(measures) is not None, not held, best if held else sigma, sigma, trial.number
+        nothing = self._objection(measures) is not None
+        return nothing, not stands, not held, best if held else sigma, sigma, trial.number
 
     def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
         """Whether sigma(Tr) <= margin * kappa, of a student that has learnt its task."""
@@ -199,17 +212,55 @@ class Study:
 
     @property
     def is_won(self) -> bool:
-        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is.
+        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is, and no
+        fresh seed has refuted it.
 
         Held-out sigma may always become less.
         """
         if self.job.held_out:
             return False
         return any(
-            self.holds(trial, MARGIN) and self.loss(measures) < GUARD
+            self.holds(trial, MARGIN) and self.loss(measures) < GUARD and not self.is_refuted(trial)
             for trial in self.finished
             if (measures := measures_of(trial))
         )
+
+    @property
+    def to_confirm(self) -> FrozenTrial | None:
+        """The winner, if it holds and fresh seeds have still to say whether it does there."""
+        winner = self.winner
+        waits = winner is not None and self.holds(winner) and not self.is_confirmed(winner)
+        return winner if waits and self.candidates_left else None
+
+    @property
+    def candidates_left(self) -> int:
+        """How many more trials may be confirmed."""
+        return CANDIDATES - len(self.refuted)
+
+    @property
+    def refuted(self) -> list[FrozenTrial]:
+        """The trials that held at the search's seed, and not at fresh ones; by number."""
+        return [trial for trial in self.finished if self.is_refuted(trial)]
+
+    def is_refuted(self, trial: FrozenTrial) -> bool:
+        """Whether it holds, but at the fresh seeds fails at one or loses more than the allowance in their mean."""
+        if not (self.seeds and self.is_confirmed(trial) and self.holds(trial)):
+            return False
+        return bool(self.failures(trial)) or self.loss_over(trial) >= self.allowance
+
+    def failures(self, trial: FrozenTrial) -> dict[int, float]:
+        """The fresh seeds at which it fails, and sigma(Tr) there."""
+        confirmed = {seed: measures["train"] for seed in self.seeds if (measures := self.confirmation(trial, seed))}
+        return {
+            seed: float(measured[SIGMA[self.job.protocol]])
+            for seed, measured in confirmed.items()
+            if not holds(measured, self.job.protocol, self.job.kappa)
+        }
+
+    def is_confirmed(self, trial: FrozenTrial) -> bool:
+        """Whether it and the untuned student have been run at all fresh seeds."""
+        untuned = self._study.get_trials(deepcopy=False)[0]
+        return all(self.confirmation(each, seed) is not None for each in (trial, untuned) for seed in self.seeds)
 
     def _objection(self, measures: Measures) -> str | None:
         return objection(measures["train"], self.job.protocol)

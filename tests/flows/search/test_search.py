@@ -186,6 +186,36 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     git("checkout", "--quiet", "params.yaml")
 
 
+def test_what_fresh_seeds_refute_is_passed_over(project, monkeypatch):
+    """Trial 1 is said to hold; at fresh seeds it is trained, fails, and the search goes on to the end of its trials."""
+    monkeypatch.chdir(project)
+    study = Study(open_study("refuted"), None)
+    evaluated = json.loads((project / "results" / "plain" / "S_2L" / "measures.json").read_text())
+    untuned = {split: measured for split, measured in evaluated.items() if isinstance(measured, dict)}
+    lucky = untuned | {"train": untuned["train"] | {"sigma": 1e-6}}
+    for number, measures in enumerate((untuned, lucky)):
+        study.next()
+        study.tell(number, Outcome("complete", 1.0, measures))
+    study.confirm(study.finished[0], 1, untuned)
+    study.confirm(study.finished[0], 2, untuned)
+    said = project.parent / "refuted.log"
+    options = ("--study", "refuted", "--trials", "3", "--confirm-seeds", "1,2,3")
+    assert start(project, said, *options).wait(200) == 1, said.read_text()
+    text = said.read_text()
+    (refutation,) = (
+        line for line in text.splitlines() if "refuted-1: REFUTED: it holds at the search's seed, but" in line
+    )
+    assert re.findall(r"seed (\d): sigma\(Tr\) 0\.\d+ > 1e-05", refutation) == ["1", "2", "3"]
+    assert text.index("refuted-2: ") > text.index(refutation)
+    assert "\nwinner: refuted-1: " in text  # it has held once, where trial 2 never did
+    assert "\nNOT RESTORED: it holds at the search's seed, but seed 1" in text
+    trials = pd.read_csv(project / "results" / "search" / "refuted.csv")
+    assert trials["refuted"].tolist() == [False, True, False]
+    kept = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").split()
+    fresh = {"refuted-1-seed-1", "refuted-1-seed-2", "refuted-1-seed-3", "refuted-untuned-seed-3"}
+    assert {name for name in kept if name.startswith("refuted-")} == {"refuted-2", *fresh}
+
+
 def test_a_pruned_training_is_ended_with_its_processes(project, monkeypatch):
     monkeypatch.chdir(project)
     tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")

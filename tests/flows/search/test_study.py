@@ -129,7 +129,7 @@ def test_the_guard_is_of_tr_or_of_its_held_out_share_never_of_dev():
 
 
 def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck():
-    study = Study(job(), None)
+    study = Study(job(), None, seeds=[1, 2])
     for sigma, there, selected in ((0.2, 0.2, 0.8), (0.02, 0.3, 0.81), (0.04, 0.1, 0.79), (0.048, 0.05, 0.8)):
         found = measures(sigma, selection=selected)
         found["selection"]["sigma"] = there
@@ -144,9 +144,9 @@ def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck
         after["selection"]["sigma"] = 0.1 * seed
         study.confirm(study.winner, seed, after)
         study.confirm(untuned, seed, measures(0.2, selection=0.8))
-    said, restored = judgement(study, study.winner, [1, 2])
+    said, restored = judgement(study, study.winner)
     assert restored and said.endswith("untuned student's, and sigma there 0.2000 -> 0.1500")
-    text, _ = conclude(study, [1, 2])
+    text, _ = conclude(study)
     assert "less than one point of accuracy on selection; the verdict" in text
 
 
@@ -248,31 +248,71 @@ def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
     study = Study(job(), None)
     for sigma in (0.2, 0.04):
         study.tell(int(study.next().label), Outcome("complete", 60.0, measures(sigma)))
-    winner = study.winner
-    assert judgement(study, winner, [])[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
-    untuned = study.finished[0]
+    winner, untuned = study.winner, study.finished[0]
+    assert study.to_confirm is None
+    assert judgement(study, winner)[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
     for seed, found in {1: measures(0.045), 2: measures(0.055), 3: measures(0.04, 0.71), 4: measures(0.05)}.items():
         assert study.confirmation(winner, seed) is None
+        assert Study(job(), None, seeds=[seed]).to_confirm.number == winner.number
         study.confirm(winner, seed, found)
         study.confirm(untuned, seed, measures(0.2))
-    assert Study(job(), None).confirmation(winner, 2)["train"]["sigma"] == 0.055
-    said, restored = judgement(study, winner, [1, 2, 3])
-    assert said == (
+    study = Study(job(), None, seeds=[1, 2, 3])
+    assert study.confirmation(winner, 2)["train"]["sigma"] == 0.055
+    assert study.to_confirm is None
+    assert judgement(study, winner) == (
         "NOT RESTORED: it holds at the search's seed, but seed 2: sigma(Tr) 0.0550 > 0.05; seeds 1, 2, 3: accuracy "
-        "on Tr -3.0 points in the mean, against the untuned student's: a larger --trials with --exhaustive goes on"
+        "on Tr -3.0 points in the mean, against the untuned student's: a larger --trials goes on",
+        False,
     )
-    assert not restored
+    study = Study(job(), None, seeds=[1, 3, 4])
     study.confirm(untuned, 3, measures(0.2, 0.77))
-    assert judgement(study, winner, [1, 3, 4])[0].startswith(
+    assert not study.is_refuted(winner)
+    assert judgement(study, winner)[0].startswith(
         "HOLDS, GUARD OPEN: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4, but accuracy on Tr -2.0 points in the mean, "
         "against the untuned student's, and 1000 rows cannot tell less than 2.6% from a point: hold out a larger share"
     )
     study.confirm(untuned, 3, measures(0.2, 0.725))  # an unlucky seed for both
-    assert judgement(study, winner, [1, 3, 4]) == (
+    assert judgement(study, winner) == (
         "RESTORED: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4; guard kept: accuracy on Tr -0.5 points in the mean, "
         "against the untuned student's",
         True,
     )
+
+
+def test_what_fresh_seeds_refute_is_passed_over_three_times():
+    study = Study(job(), None, seeds=[1, 2])
+    for sigma, accuracy in ((0.2, 0.8), (0.02, 0.82), (0.03, 0.81), (0.06, 0.8)):
+        study.tell(int(study.next().label), Outcome("complete", 60.0, measures(sigma, accuracy)))
+    for seed in (1, 2):
+        study.confirm(study.finished[0], seed, measures(0.2))
+    assert study.to_confirm.number == 1
+    study.confirm(study.to_confirm, 1, measures(0.051))
+    assert study.to_confirm.number == 1  # one seed is still to be heard
+    study.confirm(study.to_confirm, 2, measures(0.01))
+    assert [trial.number for trial in study.refuted] == [1]
+    assert study.is_won  # by the next best
+    assert study.to_confirm.number == 2
+    for seed in (1, 2):
+        study.confirm(study.to_confirm, seed, measures(0.03, 0.76))
+    assert [trial.number for trial in study.refuted] == [1, 2]  # the second by its accuracy
+    assert not study.is_won  # so that the search goes on
+    assert study.to_confirm is None
+    assert study.winner.number == 1  # what has at least held once tells more than what never did
+    study.tell(int(study.next().label), Outcome("complete", 60.0, measures(0.049, 0.8)))
+    assert study.to_confirm.number == 4  # no margin, but nothing else stands
+    study.confirm(study.to_confirm, 1, measures(0.05))
+    study.confirm(study.to_confirm, 2, measures(0.052))
+    assert study.winner.number == 1
+    said, restored = judgement(study, study.winner)
+    spent = "fresh seeds have refuted 3 trials, and confirm no more: try another --preset"
+    assert said.endswith(f"seed 1: sigma(Tr) 0.0510 > 0.05: {spent}")
+    assert not restored
+    study.tell(int(study.next().label), Outcome("complete", 60.0, measures(0.01, 0.82)))  # another clone's
+    assert study.to_confirm is None
+    *refuted, winner = conclude(study)[0].splitlines()[:4]
+    assert [line.partition(": it")[0] for line in refuted] == [f"s-{number}: REFUTED" for number in (1, 2, 4)]
+    assert winner.startswith("winner: s-5: ")
+    assert judgement(study, study.winner) == (f"NOT RESTORED: {spent}", False)
 
 
 def test_what_is_left_in_results(tmp_path):
@@ -282,7 +322,7 @@ def test_what_is_left_in_results(tmp_path):
     study.tell(1, Outcome("complete", 60.0, measures(0.09, 0.81)))
     study.next()
     study.tell(2, Outcome("pruned", 20.0, reason="epoch 4"))
-    text, restored = conclude(study, [])
+    text, restored = conclude(study)
     assert not restored
     assert "NOT RESTORED: the least sigma(Tr) with the guard kept" in text
     assert "σ Tr                   0.2000 → 0.0900" in text
