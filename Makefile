@@ -13,7 +13,6 @@ MOVED := $(shell test -s .venv/.installed && test "$$(cat .venv/.installed)" != 
 .PHONY: demo test check bench clean moved
 
 demo: .venv/.installed
-	@$(BIN)/confidistill doctor --quiet
 	@$(BIN)/python -m tasks.repro
 	@$(BIN)/confidistill report
 
@@ -39,6 +38,7 @@ moved:
 .venv/.installed: pyproject.toml constraints.txt $(MOVED) | .venv/bin/python
 	@echo "installing into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
+	@$(BIN)/confidistill doctor --quiet
 	@$(BIN)/python -m tasks.plots_page
 	@echo "$(CURDIR)" > $@
 

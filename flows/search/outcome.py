@@ -80,9 +80,21 @@ def conclude(study: Study) -> tuple[str, bool]:
         legend(tuned),
         "",
         said,
+        *_held_out(study, best),
         f"trials: {stem}.csv, {stem}.png; as experiments: dvc exp show, dvc exp apply {job.study}-{winner.number}",
     ]
     return "\n".join(lines), restored
+
+
+def _held_out(study: Study, best: Measures) -> list[str]:
+    """Where the student is still far from its teacher on text that it has not learnt from: what moves that."""
+    name, kappa = SIGMA[study.job.protocol], study.job.kappa
+    if HELD_OUT not in best or not best[HELD_OUT][name] > kappa:  # or it is undefined
+        return []
+    far = (
+        f"on held-out text sigma is {best[HELD_OUT][name]:.4f} still: more text to learn from moves it, which no trial"
+    )
+    return [f'{far} varies: docs/restore.md, "On text that nobody trained on"']
 
 
 def _confirmed(study: Study, winner: FrozenTrial, seed: int) -> str:

@@ -148,6 +148,7 @@ def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck
     assert restored and said.endswith("untuned student's, and sigma there 0.2000 -> 0.1500")
     text, _ = conclude(study)
     assert "less than one point of accuracy on selection; the verdict" in text
+    assert "on held-out text sigma is 0.1000 still: more text to learn from" in text
 
 
 def test_a_trial_that_does_worse_than_half_of_the_others_is_pruned_after_the_warm_up():
