@@ -54,18 +54,19 @@ def command(
     from flows.search.study import Study
     from tasks.params import PARAMS_FILE
 
-    found = Study(job, storage, seeds)
+    opened = Study(job, storage, seeds)
     run(
-        found,
+        opened,
         trials=trials,
         workers=workers,
         exhaustive=exhaustive,
         gpu_pool=gpu_pool,
         patience=patience,
     )
+    found = opened.findings
     text, restored = conclude(found)
     print(text)
-    changed, difference = applied(job, found)
+    changed, difference = applied(found)
     if not difference:
         print(f"{PARAMS_FILE} stays as it is: no trial does better")
     elif apply:

@@ -61,7 +61,7 @@ def run(
                 Search(study, places, pool, trials, exhaustive).to_its_end()
         except (UserError, StageError) as error:
             return Failed(name=REFUSED, message=str(error))
-        return Completed(message=f"{len(study.finished)} trials")
+        return Completed(message=f"{len(study.findings.trials)} trials")
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server.reached():
@@ -107,10 +107,10 @@ class Search:
         """Trials until one has won, and its confirmation, if there is something to confirm; so on where it fails."""
         try:
             self._search()
-            while winner := self._study.to_confirm:
+            while winner := self._study.findings.to_confirm:
                 self._confirm(winner)
-                if self._study.is_refuted(winner):
-                    self._log(refutation(self._study, winner))
+                if (found := self._study.findings).is_refuted(winner):
+                    self._log(refutation(found, winner))
                     self._search()
         except BaseException:
             processes.stop_all()
@@ -131,42 +131,44 @@ class Search:
                 raise UserError(f"the pair as params.yaml has it cannot be run: {outcome.reason}")
             self._study.tell(number, outcome)
             trial.remove()
-            if self._study.untuned:
-                self._log(told(self._study, trial, outcome, self._trials, self._workers))
-        if self._study.untuned is None:
+            if (found := self._study.findings).untuned:
+                self._log(told(found, trial, outcome, self._trials, self._workers))
+        if self._study.findings.untuned is None:
             raise UserError(
                 f"trial 0 of {self._study.job.study}, the untuned student, has no sigma: where another clone runs it "
                 "now, wait for its end; else give the search another name with --study"
             )
 
     def _may_begin(self) -> bool:
-        if self._study.count and self._study.untuned is None:
+        count, found = self._study.count, self._study.findings
+        if count and found.untuned is None:
             return False  # the accuracy guard compares with it
-        won = self._study.is_won and not self._exhaustive
-        return not won and self._study.count < self._trials and self._study.candidates_left > 0
+        won = found.is_won and not self._exhaustive
+        return not won and count < self._trials and found.candidates_left > 0
 
     def _confirm(self, winner: FrozenTrial) -> None:
         """Run the winner, and the untuned student, at the fresh seeds."""
-        untuned = self._study.finished[0]
+        found = self._study.findings
+        untuned = found.trials[0]
         compared = [winner, untuned] if winner.number else [winner]
         waiting = {
             _confirmation(each, seed): (each, seed)
-            for seed in self._study.seeds
+            for seed in found.seeds
             for each in compared
-            if not self._study.confirmation(each, seed)
+            if (each.number, seed) not in found.confirmed
         }
         left = list(waiting)
         while left or self._under_way:
             while left and self._free:
                 each, seed = waiting[label := left.pop(0)]
                 of_seed = {"intermediate.seed": seed, "prediction.seed": seed}
-                self._submit(Trial(self._study.job, label, {**self._study.settings_of(each), **of_seed}))
+                self._submit(Trial(self._study.job, label, {**found.settings_of(each), **of_seed}))
             trial, outcome = self._hear()
             if outcome.measures is None:
                 raise UserError(f"{trial.experiment}: {outcome.reason}")
             self._study.confirm(*waiting[trial.label], outcome.measures)
             trial.remove()
-            self._log(told(self._study, trial, outcome, self._trials, self._workers))
+            self._log(told(self._study.findings, trial, outcome, self._trials, self._workers))
 
     def _submit(self, trial: Trial) -> None:
         place = self._free.pop(0)
@@ -225,7 +227,7 @@ def _confirmation(trial: FrozenTrial, seed: int) -> str:
 
 def _clean(study: Study) -> None:
     """Remove worktrees that a search which was killed has left of trials that are finished."""
-    for frozen in study.finished:
+    for frozen in study.findings.trials:
         left = Trial(study.job, str(frozen.number), {})
         if left.folder.exists():
             left.remove()

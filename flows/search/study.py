@@ -11,30 +11,27 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import mean
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from confidistill.confidence.verdict import SIGMA, holds, objection
+from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError
 from confidistill.files import json_text
-from confidistill.report.tuned import GUARD
 from confidistill.text.splits import HELD_OUT
+from flows.search.findings import Findings
 from flows.search.job import FOLDER, Job
-from flows.search.space import FIRST, Settings, suggest
+from flows.search.space import FIRST, suggest
 from flows.search.trial import Measures, Outcome, Trial
 from tasks.pairs import parse_measures
 
 STARTUP_TRIALS = 5  # drawn at random, before TPE has something to go by
 WARMUP_EPOCHS = 3  # before a trial can be pruned
-MARGIN = 0.9  # of kappa: a trial that holds by it ends the search
-CANDIDATES = 3  # trials that are confirmed, at most: with each further one luck counts for more
 
 
 class Study:
-    """The study of a job: what has been tried, what comes next, what is best."""
+    """The study of a job: what has been tried, and what comes next."""
 
     def __init__(self, job: Job, storage: str | None, seeds: Sequence[int] = ()) -> None:
         """Open it, or begin it.
@@ -115,7 +112,8 @@ class Study:
             return
         trial.set_user_attr("measures", json_text(outcome.measures))
         if number:
-            trial.set_constraint("accuracy guard", self.loss(outcome.measures) - self.allowance)
+            found = self.findings
+            trial.set_constraint("accuracy guard", found.loss(outcome.measures) - found.allowance)
         splits = ["train", HELD_OUT] if self.job.held_out else ["train"]
         sigmas = [outcome.measures[split][SIGMA[self.job.protocol]] for split in splits]
         if any(map(math.isnan, sigmas)):
@@ -124,170 +122,26 @@ class Study:
             self._study.tell(trial, sigmas)
 
     @property
-    def finished(self) -> list[FrozenTrial]:
-        """The trials that are complete, pruned or failed, by number."""
-        return [trial for trial in self._study.get_trials() if trial.state.is_finished()]
-
-    @property
     def count(self) -> int:
         """All trials, those under way among them."""
         return len(self._study.get_trials(deepcopy=False))
 
     @property
-    def untuned(self) -> Measures | None:
-        """The measures of trial 0; None: it isn't finished."""
-        trials = self._study.get_trials(deepcopy=False)
-        return measures_of(trials[0]) if trials else None
-
-    @property
-    def guard_split(self) -> str:
-        """The split that guards: the held-out share of Tr where there is one, else Tr itself; never dev."""
-        assert self.untuned
-        return HELD_OUT if HELD_OUT in self.untuned else "train"
-
-    def loss(self, measures: Measures) -> float:
-        """Share of accuracy lost against the untuned student, on the split that guards."""
-        assert self.untuned
-        split = self.guard_split
-        return float(self.untuned[split]["accuracy_student"] - measures[split]["accuracy_student"])
-
-    @property
-    def allowance(self) -> float:
-        """Share of accuracy that a trial may lose: a point, and what one run of so few rows cannot tell from none.
-
-        The latter is one standard error at most, 1 / (2 sqrt(n)). A trial is one seed against one seed, so this only
-        decides what is worth confirming; the confirmation over fresh seeds allows a point.
-        """
-        return GUARD + 0.5 / math.sqrt(self.guard_rows)
-
-    @property
-    def guard_rows(self) -> int:
-        """How many rows the split that guards has."""
-        assert self.untuned
-        return int(self.untuned[self.guard_split]["examples"])
-
-    def keeps_guard(self, measures: Measures) -> bool:
-        """Whether less than the allowance is lost, on the split that guards."""
-        return self.loss(measures) < self.allowance
-
-    def loss_over(self, trial: FrozenTrial) -> float:
-        """Mean share of accuracy that a trial loses at the fresh seeds against the untuned student at the same."""
-        before, after = self.means(trial, "accuracy_student")
-        return before - after
-
-    def means(self, trial: FrozenTrial, measure: str) -> tuple[float, float]:
-        """A measure's mean over the fresh seeds on the split that guards: the untuned student's, and the trial's."""
-        split = self.guard_split
-        untuned = self._study.get_trials(deepcopy=False)[0]
-        pairs = [(self.confirmation(untuned, seed), self.confirmation(trial, seed)) for seed in self.seeds]
-        both = [(before[split][measure], after[split][measure]) for before, after in pairs if before and after]
-        before, after = zip(*both, strict=True)
-        return mean(before), mean(after)
-
-    @property
-    def winner(self) -> FrozenTrial | None:
-        """Of the trials that keep the guard and hold by a margin, the one of the least sigma on the held-out share of
-        Tr; where no share is held out, the most accurate. Where none holds, the one of the least sigma(Tr).
-
-        One that fresh seeds have refuted comes after those that hold, one whose sigma says nothing last.
-        """
-        found = {trial.number: (trial, measures) for trial in self.finished if (measures := measures_of(trial))}
-        kept = [(self._rank(*pair), pair[0]) for pair in found.values() if self.keeps_guard(pair[1])]
-        return min(kept, key=lambda ranked: ranked[0])[1] if kept else None
-
-    def _rank(self, trial: FrozenTrial, measures: Measures) -> tuple[bool, bool, bool, float, float, int]:
-        stands = self.holds(trial) and not self.is_refuted(trial)
-        held = self.holds(trial, MARGIN)
-        sigma = trial.values[0]
-        best = measures[HELD_OUT][SIGMA[self.job.protocol]] if HELD_OUT in measures else self.loss(measures)
-        best = math.inf if math.isnan(best) else best
-        nothing = self._objection(measures) is not None
-        return nothing, not stands, not held, best if held else sigma, sigma, trial.number
-
-    def holds(self, trial: FrozenTrial, margin: float = 1.0) -> bool:
-        """Whether sigma(Tr) <= margin * kappa, of a student that has learnt its task."""
-        measures = measures_of(trial)
-        meaningful = measures is not None and self._objection(measures) is None
-        return meaningful and trial.values[0] <= margin * self.job.kappa
-
-    @property
-    def is_won(self) -> bool:
-        """Whether a trial holds by a margin and loses less than a point of accuracy, at the one seed there is, and no
-        fresh seed has refuted it.
-
-        Held-out sigma may always become less.
-        """
-        if self.job.held_out:
-            return False
-        return any(
-            self.holds(trial, MARGIN) and self.loss(measures) < GUARD and not self.is_refuted(trial)
-            for trial in self.finished
-            if (measures := measures_of(trial))
-        )
-
-    @property
-    def to_confirm(self) -> FrozenTrial | None:
-        """The winner, if it holds and fresh seeds have still to say whether it does there."""
-        winner = self.winner
-        waits = winner is not None and self.holds(winner) and not self.is_confirmed(winner)
-        return winner if waits and self.candidates_left else None
-
-    @property
-    def candidates_left(self) -> int:
-        """How many more trials may be confirmed."""
-        return CANDIDATES - len(self.refuted)
-
-    @property
-    def refuted(self) -> list[FrozenTrial]:
-        """The trials that held at the search's seed, and not at fresh ones; by number."""
-        return [trial for trial in self.finished if self.is_refuted(trial)]
-
-    def is_refuted(self, trial: FrozenTrial) -> bool:
-        """Whether it holds, but at the fresh seeds fails at one or loses more than the allowance in their mean."""
-        if not (self.seeds and self.is_confirmed(trial) and self.holds(trial)):
-            return False
-        return bool(self.failures(trial)) or self.loss_over(trial) >= self.allowance
-
-    def failures(self, trial: FrozenTrial) -> dict[int, float]:
-        """The fresh seeds at which it fails, and sigma(Tr) there."""
-        confirmed = {seed: measures["train"] for seed in self.seeds if (measures := self.confirmation(trial, seed))}
-        return {
-            seed: float(measured[SIGMA[self.job.protocol]])
-            for seed, measured in confirmed.items()
-            if not holds(measured, self.job.protocol, self.job.kappa)
+    def findings(self) -> Findings:
+        """What has been found so far."""
+        finished = [trial for trial in self._study.get_trials() if trial.state.is_finished()]
+        kept = self._study.user_attrs
+        confirmed = {
+            (trial.number, seed): parse_measures(text)
+            for trial in finished
+            for seed in self.seeds
+            if (text := kept.get(_confirmed(trial, seed)))
         }
-
-    def is_confirmed(self, trial: FrozenTrial) -> bool:
-        """Whether it and the untuned student have been run at all fresh seeds."""
-        untuned = self._study.get_trials(deepcopy=False)[0]
-        return all(self.confirmation(each, seed) is not None for each in (trial, untuned) for seed in self.seeds)
-
-    def _objection(self, measures: Measures) -> str | None:
-        return objection(measures["train"], self.job.protocol)
-
-    def settings_of(self, trial: FrozenTrial) -> Settings:
-        """The settings that a trial was run with."""
-        return suggest(optuna.trial.FixedTrial(trial.params), self.job.space) if trial.number else {}
-
-    def confirmation(self, trial: FrozenTrial, seed: int) -> Measures | None:
-        """The measures of a trial's settings at another seed; None: not run yet."""
-        text = self._study.user_attrs.get(_confirmed(trial, seed))
-        return _splits(text) if text else None
+        return Findings(self.job, finished, self.seeds, confirmed)
 
     def confirm(self, trial: FrozenTrial, seed: int, measures: Measures) -> None:
         """Keep the measures of a trial's settings at another seed."""
         self._study.set_user_attr(_confirmed(trial, seed), json_text(measures))
-
-
-def measures_of(trial: FrozenTrial) -> Measures | None:
-    """The measures of a complete trial."""
-    text = trial.user_attrs.get("measures")
-    return _splits(text) if text and trial.state == TrialState.COMPLETE else None
-
-
-def _splits(text: str) -> Measures:
-    measures: Measures = parse_measures(text)
-    return measures
 
 
 def _confirmed(trial: FrozenTrial, seed: int) -> str:

@@ -19,8 +19,9 @@ from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
 from flows.owner import SERVER
+from flows.search.findings import measures_of
 from flows.search.job import Job, git, open_job
-from flows.search.study import Study, measures_of
+from flows.search.study import Study
 from flows.search.trial import Outcome, Trial
 from tasks.params import load
 from tests import tiny
@@ -168,11 +169,11 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
     assert f"train: sigma {trials.loc[1, 'sigma_train']:.4f}" in artifact
 
     # What was drawn is what a search that nobody interrupts draws.
-    (untuned, tried) = Study(open_study(), None).finished
+    (untuned, tried) = Study(open_study(), None).findings.trials
     uninterrupted = Study(open_study("again"), None)
     uninterrupted.next()
     uninterrupted.tell(0, Outcome("complete", 1.0, measures_of(untuned)))
-    assert uninterrupted.next().settings == uninterrupted.settings_of(tried)
+    assert uninterrupted.next().settings == uninterrupted.findings.settings_of(tried)
 
     # The experiment is there; what it holds stands in the clone, and nothing is trained for it again.
     shown = tiny.run(project, "dvc", "exp", "show", "--csv").stdout
@@ -196,8 +197,8 @@ def test_what_fresh_seeds_refute_is_passed_over(project, monkeypatch):
     for number, measures in enumerate((untuned, lucky)):
         study.next()
         study.tell(number, Outcome("complete", 1.0, measures))
-    study.confirm(study.finished[0], 1, untuned)
-    study.confirm(study.finished[0], 2, untuned)
+    study.confirm(study.findings.trials[0], 1, untuned)
+    study.confirm(study.findings.trials[0], 2, untuned)
     said = project.parent / "refuted.log"
     options = ("--study", "refuted", "--trials", "3", "--confirm-seeds", "1,2,3")
     assert start(project, said, *options).wait(200) == 1, said.read_text()

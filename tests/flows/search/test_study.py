@@ -100,7 +100,7 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn():
         other.tell(number, outcome(guess))
     assert other.next().settings != drawn[number + 1]
     # What TPE draws once it has something to go by is better than what it drew before.
-    sigmas = [trial.value for trial in at_once.finished]
+    sigmas = [trial.value for trial in at_once.findings.trials]
     assert median(sigmas[10:]) < median(sigmas[2:10])
 
 
@@ -108,24 +108,24 @@ def test_the_guard_is_of_tr_or_of_its_held_out_share_never_of_dev():
     study = Study(job(), None)
     for sigma, accuracy in ((0.2, 0.8), (0.03, 0.77), (0.04, 0.78)):
         study.tell(int(study.next().label), Outcome("complete", 1.0, measures(sigma, accuracy)))
-    assert study.guard_split == "train"
-    assert [study.finished[number].constraints for number in (0, 1, 2)] == [
+    assert study.findings.guard_split == "train"
+    assert [study.findings.trials[number].constraints for number in (0, 1, 2)] == [
         {},
         {"accuracy guard": pytest.approx(0.03 - 0.01 - 0.5 / math.sqrt(1000))},  # a point, and a standard error
         {"accuracy guard": pytest.approx(0.02 - 0.01 - 0.5 / math.sqrt(1000))},
     ]
-    assert study.winner.number == 2
-    assert not study.is_won  # two points are lost, which one seed cannot tell from one
+    assert study.findings.winner.number == 2
+    assert not study.findings.is_won  # two points are lost, which one seed cannot tell from one
     study.tell(int(study.next().label), Outcome("complete", 1.0, measures(0.0449, 0.795)))
-    assert study.winner.number == 3  # with no share held out, of those that hold by a margin the most accurate
-    assert study.is_won
+    assert study.findings.winner.number == 3  # with no share held out, of those that hold by a margin the most accurate
+    assert study.findings.is_won
     held_out = Study(job(study="held-out"), None)
     for sigma, accuracy, selected in ((0.2, 0.8, 0.8), (0.03, 0.8, 0.7), (0.06, 0.5, 0.8)):
         found = measures(sigma, accuracy, selection=selected)
         held_out.tell(int(held_out.next().label), Outcome("complete", 1.0, found))
-    assert held_out.guard_split == "selection"
-    assert held_out.winner.number == 0  # sigma of a student at chance says nothing
-    assert not held_out.is_won
+    assert held_out.findings.guard_split == "selection"
+    assert held_out.findings.winner.number == 0  # sigma of a student at chance says nothing
+    assert not held_out.findings.is_won
 
 
 def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck():
@@ -134,21 +134,21 @@ def test_the_winner_is_nearest_on_what_is_held_out_not_the_most_accurate_by_luck
         found = measures(sigma, selection=selected)
         found["selection"]["sigma"] = there
         study.tell(int(study.next().label), Outcome("complete", 1.0, found))
-        if len(study.finished) == 2:
-            assert study.is_won and study.winner.number == 1
-    assert study.winner.number == 2  # the last holds, but not by a margin
-    assert study.is_won  # by the second, which loses nothing
-    untuned = study.finished[0]
+        if len(study.findings.trials) == 2:
+            assert study.findings.is_won and study.findings.winner.number == 1
+    assert study.findings.winner.number == 2  # the last holds, but not by a margin
+    assert study.findings.is_won  # by the second, which loses nothing
+    untuned = study.findings.trials[0]
     for seed in (1, 2):
         after = measures(0.04, selection=0.8)
         after["selection"]["sigma"] = 0.1 * seed
-        study.confirm(study.winner, seed, after)
+        study.confirm(study.findings.winner, seed, after)
         study.confirm(untuned, seed, measures(0.2, selection=0.8))
-    said, restored = judgement(study, study.winner)
+    said, restored = judgement(study.findings)
     assert restored and said.endswith("untuned student's, and sigma there 0.2000 -> 0.1500")
-    text, _ = conclude(study)
+    text, _ = conclude(study.findings)
     assert "less than one point of accuracy on selection; the verdict" in text
-    assert "on held-out text sigma is 0.1000 still: more text to learn from" in text
+    assert "on held-out text sigma is still 0.1000: what moves that" in text
 
 
 def test_a_trial_that_does_worse_than_half_of_the_others_is_pruned_after_the_warm_up():
@@ -164,8 +164,8 @@ def test_a_trial_that_does_worse_than_half_of_the_others_is_pruned_after_the_war
     good = int(study.next().label)
     assert not study.stops(good, [0.05] * (WARMUP_EPOCHS + 1))
     study.tell(good, Outcome("failed", 1.0, reason="no room"))
-    assert [trial.state.name for trial in study.finished[-2:]] == ["PRUNED", "FAIL"]
-    assert study.winner.number < bad
+    assert [trial.state.name for trial in study.findings.trials[-2:]] == ["PRUNED", "FAIL"]
+    assert study.findings.winner.number < bad
 
 
 @pytest.mark.parametrize(
@@ -190,16 +190,16 @@ def test_with_a_held_out_objective_the_nearest_there_wins_of_those_that_hold():
         trial = study.next()
         assert not study.stops(int(trial.label), [0.9] * 12)
         study.tell(int(trial.label), Outcome("complete", 1.0, found))
-        assert not study.is_won
-        told.append(study.winner.number)
+        assert not study.findings.is_won
+        told.append(study.findings.winner.number)
     assert told == [0, 1, 1, 1]  # the last is nearest, but fails on Tr
     again = Study(job(held_out=True), None)
     assert again.next().label == "4"
-    assert [trial.values for trial in again.finished] == [[0.2, 0.2], [0.04, 0.18], [0.03, 0.19], [0.1, 0.1]]
+    assert [trial.values for trial in again.findings.trials] == [[0.2, 0.2], [0.04, 0.18], [0.03, 0.19], [0.1, 0.1]]
     undefined = measures(0.01, selection=0.8)
     undefined["selection"]["sigma"] = math.nan
     again.tell(4, Outcome("complete", 1.0, undefined))
-    assert again.finished[-1].state.name == "FAIL"
+    assert again.findings.trials[-1].state.name == "FAIL"
 
 
 @pytest.fixture(scope="module")
@@ -249,31 +249,30 @@ def test_restored_is_what_holds_at_every_fresh_seed_with_the_guard_kept():
     study = Study(job(), None)
     for sigma in (0.2, 0.04):
         study.tell(int(study.next().label), Outcome("complete", 60.0, measures(sigma)))
-    winner, untuned = study.winner, study.finished[0]
-    assert study.to_confirm is None
-    assert judgement(study, winner)[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
+    winner, untuned = study.findings.winner, study.findings.trials[0]
+    assert study.findings.to_confirm is None
+    assert judgement(study.findings)[0].startswith("NOT CONFIRMED: sigma(Tr) 0.0400 <= kappa 0.05")
     for seed, found in {1: measures(0.045), 2: measures(0.055), 3: measures(0.04, 0.71), 4: measures(0.05)}.items():
-        assert study.confirmation(winner, seed) is None
-        assert Study(job(), None, seeds=[seed]).to_confirm.number == winner.number
+        assert Study(job(), None, seeds=[seed]).findings.to_confirm.number == winner.number
         study.confirm(winner, seed, found)
         study.confirm(untuned, seed, measures(0.2))
     study = Study(job(), None, seeds=[1, 2, 3])
-    assert study.confirmation(winner, 2)["train"]["sigma"] == 0.055
-    assert study.to_confirm is None
-    assert judgement(study, winner) == (
+    assert study.findings.confirmed[winner.number, 2]["train"]["sigma"] == 0.055
+    assert study.findings.to_confirm is None
+    assert judgement(study.findings) == (
         "NOT RESTORED: it holds at the search's seed, but seed 2: sigma(Tr) 0.0550 > 0.05; seeds 1, 2, 3: accuracy "
         "on Tr -3.0 points in the mean, against the untuned student's: a larger --trials goes on",
         False,
     )
     study = Study(job(), None, seeds=[1, 3, 4])
     study.confirm(untuned, 3, measures(0.2, 0.77))
-    assert not study.is_refuted(winner)
-    assert judgement(study, winner)[0].startswith(
+    assert not study.findings.is_refuted(winner)
+    assert judgement(study.findings)[0].startswith(
         "HOLDS, GUARD OPEN: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4, but accuracy on Tr -2.0 points in the mean, "
         "against the untuned student's, and 1000 rows cannot tell less than 2.6% from a point: hold out a larger share"
     )
     study.confirm(untuned, 3, measures(0.2, 0.725))  # an unlucky seed for both
-    assert judgement(study, winner) == (
+    assert judgement(study.findings) == (
         "RESTORED: sigma(Tr) <= kappa 0.05 at seeds 1, 3, 4; guard kept: accuracy on Tr -0.5 points in the mean, "
         "against the untuned student's",
         True,
@@ -285,35 +284,35 @@ def test_what_fresh_seeds_refute_is_passed_over_three_times():
     for sigma, accuracy in ((0.2, 0.8), (0.02, 0.82), (0.03, 0.81), (0.06, 0.8)):
         study.tell(int(study.next().label), Outcome("complete", 60.0, measures(sigma, accuracy)))
     for seed in (1, 2):
-        study.confirm(study.finished[0], seed, measures(0.2))
-    assert study.to_confirm.number == 1
-    study.confirm(study.to_confirm, 1, measures(0.051))
-    assert study.to_confirm.number == 1  # one seed is still to be heard
-    study.confirm(study.to_confirm, 2, measures(0.01))
-    assert [trial.number for trial in study.refuted] == [1]
-    assert study.is_won  # by the next best
-    assert study.to_confirm.number == 2
+        study.confirm(study.findings.trials[0], seed, measures(0.2))
+    assert study.findings.to_confirm.number == 1
+    study.confirm(study.findings.to_confirm, 1, measures(0.051))
+    assert study.findings.to_confirm.number == 1  # one seed is still to be heard
+    study.confirm(study.findings.to_confirm, 2, measures(0.01))
+    assert [trial.number for trial in study.findings.refuted] == [1]
+    assert study.findings.is_won  # by the next best
+    assert study.findings.to_confirm.number == 2
     for seed in (1, 2):
-        study.confirm(study.to_confirm, seed, measures(0.03, 0.76))
-    assert [trial.number for trial in study.refuted] == [1, 2]  # the second by its accuracy
-    assert not study.is_won  # so that the search goes on
-    assert study.to_confirm is None
-    assert study.winner.number == 1  # what has at least held once tells more than what never did
+        study.confirm(study.findings.to_confirm, seed, measures(0.03, 0.76))
+    assert [trial.number for trial in study.findings.refuted] == [1, 2]  # the second by its accuracy
+    assert not study.findings.is_won  # so that the search goes on
+    assert study.findings.to_confirm is None
+    assert study.findings.winner.number == 1  # what has at least held once tells more than what never did
     study.tell(int(study.next().label), Outcome("complete", 60.0, measures(0.049, 0.8)))
-    assert study.to_confirm.number == 4  # no margin, but nothing else stands
-    study.confirm(study.to_confirm, 1, measures(0.05))
-    study.confirm(study.to_confirm, 2, measures(0.052))
-    assert study.winner.number == 1
-    said, restored = judgement(study, study.winner)
+    assert study.findings.to_confirm.number == 4  # no margin, but nothing else stands
+    study.confirm(study.findings.to_confirm, 1, measures(0.05))
+    study.confirm(study.findings.to_confirm, 2, measures(0.052))
+    assert study.findings.winner.number == 1
+    said, restored = judgement(study.findings)
     spent = "fresh seeds have refuted 3 trials, and confirm no more: try another --preset"
     assert said.endswith(f"seed 1: sigma(Tr) 0.0510 > 0.05: {spent}")
     assert not restored
     study.tell(int(study.next().label), Outcome("complete", 60.0, measures(0.01, 0.82)))  # another clone's
-    assert study.to_confirm is None
-    *refuted, winner = conclude(study)[0].splitlines()[:4]
+    assert study.findings.to_confirm is None
+    *refuted, winner = conclude(study.findings)[0].splitlines()[:4]
     assert [line.partition(": it")[0] for line in refuted] == [f"s-{number}: REFUTED" for number in (1, 2, 4)]
     assert winner.startswith("winner: s-5: ")
-    assert judgement(study, study.winner) == (f"NOT RESTORED: {spent}", False)
+    assert judgement(study.findings) == (f"NOT RESTORED: {spent}", False)
 
 
 def test_what_is_left_in_results(tmp_path):
@@ -323,7 +322,7 @@ def test_what_is_left_in_results(tmp_path):
     study.tell(1, Outcome("complete", 60.0, measures(0.09, 0.81)))
     study.next()
     study.tell(2, Outcome("pruned", 20.0, reason="epoch 4"))
-    text, restored = conclude(study)
+    text, restored = conclude(study.findings)
     assert not restored
     assert "NOT RESTORED: the least sigma(Tr) with the guard kept" in text
     assert "σ Tr                   0.2000 → 0.0900" in text
