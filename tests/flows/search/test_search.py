@@ -190,6 +190,7 @@ def test_killed_and_taken_up_it_is_as_if_it_had_not_been(project, monkeypatch):
 def test_what_fresh_seeds_refute_is_passed_over(project, monkeypatch):
     """Trial 1 is said to hold; at fresh seeds it is trained, fails, and the search goes on to the end of its trials."""
     monkeypatch.chdir(project)
+    tiny.run(project, "dvc", "repro", f"evaluate@{PAIR}")
     study = Study(open_study("refuted"), None)
     evaluated = json.loads((project / "results" / "plain" / "S_2L" / "measures.json").read_text())
     untuned = {split: measured for split, measured in evaluated.items() if isinstance(measured, dict)}
