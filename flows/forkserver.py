@@ -1,4 +1,4 @@
-"""DVC commands that start at once: a process that has imported DVC forks for each of them.
+"""DVC's commands, and ours upon it, that start at once: a process that has imported DVC forks for each of them.
 
 The import takes several times as long as a command on a small repository, and a pipeline gives one a stage. The
 process (`python -m flows.forkserver`) ends with the one that started it; the commands that it forked do not.
@@ -22,19 +22,21 @@ from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
+from flows import run_cache
+
 MOST_DESCRIPTORS = 8  # of one request
 NUMBER = struct.Struct("=i")  # a command tells two: its process id at its start, its exit status at its end
 
 
 class Command:
-    """A DVC command at work, with what processes.py needs of subprocess.Popen."""
+    """A command at work, with what processes.py needs of subprocess.Popen."""
 
     def __init__(self, stdout: TextIOWrapper, status: FileIO) -> None:
         self.stdout = stdout
         self._status = status
         pid = self._told()
         if pid is None:
-            raise ChildProcessError("the process that forks DVC commands was killed")
+            raise ChildProcessError("the process that forks commands was killed")
         self.pid = pid  # a session leader
         self._returncode: int | None = None
         self._guard = threading.Lock()
@@ -46,7 +48,7 @@ class Command:
             subprocess.TimeoutExpired: it is still at work after `timeout` seconds.
         """
         if self._returncode is None and not select.select([self._status], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired("dvc", timeout or 0.0)
+            raise subprocess.TimeoutExpired("a forked command", timeout or 0.0)
         with self._guard:
             if self._returncode is None:
                 status = self._told()
@@ -68,14 +70,14 @@ class Forkserver:
 
     def start(
         self,
-        arguments: list[str],
+        command: list[str],
         environment: dict[str, str],
         pass_fds: Iterable[int] = (),
         *,
         folder: Path | None = None,
     ) -> Command:
-        """`dvc ARGUMENTS` in a folder (None: the current one), in a session of its own; it holds `pass_fds` open until
-        its end."""
+        """`dvc ARGUMENTS` or `run_cache ARGUMENTS` in a folder (None: the current one), in a session of its own; it
+        holds `pass_fds` open until its end."""
         request, told_to = os.pipe()
         stdout, output = os.pipe()
         status, told_by = os.pipe()
@@ -89,7 +91,7 @@ class Forkserver:
             os.close(descriptor)
         with os.fdopen(told_to, "w") as file:
             json.dump(
-                {"arguments": arguments, "environment": environment, "folder": str((folder or Path.cwd()).absolute())},
+                {"command": command, "environment": environment, "folder": str((folder or Path.cwd()).absolute())},
                 file,
             )
         return Command(os.fdopen(stdout, encoding="utf-8", errors="replace"), FileIO(status))
@@ -134,7 +136,7 @@ def _import_dvc() -> None:
 
 
 def _be_command(request: int, output: int, told_by: int) -> NoReturn:
-    from dvc.cli import main
+    from dvc.cli import main as dvc
 
     status = 1
     try:
@@ -149,8 +151,10 @@ def _be_command(request: int, output: int, told_by: int) -> NoReturn:
         os.chdir(wanted["folder"])
         os.environ.clear()
         os.environ.update(wanted["environment"])
-        sys.argv[:] = ["dvc", *wanted["arguments"]]
-        status = main(wanted["arguments"])
+        sys.argv[:] = wanted["command"]
+        status = {"dvc": dvc, "run_cache": run_cache.main}[sys.argv[0]]() or 0
+    except SystemExit as ended:
+        status = int(ended.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -70,16 +70,26 @@ def dvc(
 
     `unwanted` is asked every second: once it says so, the command is ended, with its children.
     """
+    return _fork(["dvc", "--wait-for-lock", *arguments], log, environment, cwd, unwanted)
 
+
+def run_cache(direction: str, stage: str, log: Callable[[str], None], *, cwd: Path) -> int:
+    """flows/run_cache.py in a process of its own; else as `run`."""
+    return _fork(["run_cache", direction, stage], log, None, cwd, None)
+
+
+def _fork(
+    command: list[str],
+    log: Callable[[str], None],
+    environment: dict[str, str] | None,
+    cwd: Path | None,
+    unwanted: Callable[[], bool] | None,
+) -> int:
     own = _environment()
 
     def start() -> Process:
-        return _forkserver.start(
-            ["--wait-for-lock", *arguments],
-            _warm.environment(own) | (environment or {}),
-            tuple(_inherited),
-            folder=cwd,
-        )
+        everything = _warm.environment(own) | (environment or {})
+        return _forkserver.start(command, everything, tuple(_inherited), folder=cwd)
 
     def see(line: str) -> None:
         _warm.see(line, own)

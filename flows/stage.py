@@ -5,7 +5,6 @@ The worker's current folder is a clone of the project that is its own; it shares
 
 import logging
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +66,13 @@ def transfer(*arguments: str, folder: Path = Path()) -> None:
 
 
 def run_cache(direction: str, name: str, folder: Path = Path()) -> int:
-    """flows/run_cache.py in a process of its own: its exit status, 0 or NO_RESULT.
+    """Send a stage's result to the DVC remote, or get it from there: 0, or NO_RESULT.
 
     Raises:
         StageError: it has failed, with the last line that it printed.
     """
     lines: list[str] = []
-    command = [sys.executable, "-m", "flows.run_cache", direction, name]
-    status = processes.run(command, lines.append, cwd=folder)
+    status = processes.run_cache(direction, name, lines.append, cwd=folder)
     if status not in (0, NO_RESULT):
         raise StageError(f"{name}: cannot {direction} its result: {lines[-1] if lines else f'exit status {status}'}")
     return status
