@@ -3,10 +3,10 @@
 A stage is made of its module `tasks/<stage>.py` and of all that this imports, however far, by the import graph; so an
 edit reruns the stages whose results it can change, and no others. Files stand there, not folders.
 
-Two modules are left out, with what is reached through them alone. `tasks/params.py` reads params.yaml: what it hands to
-a stage is tracked, value by value, by the stage's `params`. `tasks/entry.py` starts every stage, and computes nothing.
-Through the checks of params.yaml they import the readers of every kind of task, so that without this an edit of
-`text/glue.py` would train all teachers again.
+Three modules are left out, with what is reached through them alone. `tasks/params.py` and `tasks/sections.py` read
+params.yaml: what they hand to a stage is tracked, value by value, by its `params`. `tasks/entry.py` starts every
+stage, and computes nothing. Through the checks of params.yaml they import the readers of every kind of task, so that
+without this an edit of `text/glue.py` would train all teachers again.
 
 The entries of `deps` under `confidistill/` and `tasks/` are this command's; all others, comments and order are kept.
 """
@@ -26,7 +26,7 @@ from tasks.round_trip import not_yaml, round_trip
 
 DVC_FILE = Path("dvc.yaml")
 OWNED = ("confidistill/", "tasks/")
-WITHOUT = frozenset({"tasks.params", "tasks.entry"})
+WITHOUT = frozenset({"tasks.params", "tasks.sections", "tasks.entry"})
 MODULE = re.compile(r"-m (tasks\.\w+)")
 
 

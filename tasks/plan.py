@@ -24,8 +24,9 @@ from confidistill.teachers.given import PredictionsTeacher
 from confidistill.text.dataset import GlueData, HeldOut, SnippetsData, TableData
 from confidistill.text.glue import TASKS
 from confidistill.text.table import rows_at_most
-from tasks.params import Params, Student, Task, load
+from tasks.params import Params, load
 from tasks.preflight import KNOWN, base_of
+from tasks.sections import Student, Task
 
 V100 = 5.3e12  # multiply-adds a second, fp32
 PRICE = 2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 (0.38), on demand, in us-central1

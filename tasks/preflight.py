@@ -25,8 +25,9 @@ from confidistill.text.transfer import read_transfer
 from tasks.base import FETCHED, Base, check_fit, read_base
 from tasks.entry import check_gpus, stage
 from tasks.lock import is_fetched
-from tasks.params import Params, Student
+from tasks.params import Params
 from tasks.pins import PINS, pins
+from tasks.sections import Student
 
 PASSED = Path("data/preflight.txt")
 COPIES = 2  # of an output: in its folder, and in DVC's cache

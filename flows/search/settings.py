@@ -9,8 +9,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.errors import UserError
-from tasks.params import PARAMS_FILE, Pair, load
+from tasks.params import PARAMS_FILE, load
 from tasks.round_trip import round_trip
+from tasks.sections import Pair
 
 
 def with_overrides(text: str, pair: str, overrides: Mapping[str, Mapping[str, Any]]) -> str:

@@ -9,7 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from confidistill.errors import UserError
-from tasks.params import FeatureTerm, PredictionTerm, load
+from tasks.params import load
+from tasks.sections import FeatureTerm, PredictionTerm
 
 ROOT = Path(__file__).parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
