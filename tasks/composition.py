@@ -23,10 +23,11 @@ SHORTER = 0.95  # of the rows: those that max_length does not cut
 
 @dataclass(frozen=True)
 class Tables:
-    """The user's tables, in one folder, and what was found in them."""
+    """The user's tables and what was found in them; `train` and `dev` are in one folder."""
 
     train: Path
     dev: Path | None
+    transfer: Path | None
     columns: Mapping[str, str | None]
     """text, text_pair and label: names of columns."""
     rows: int
@@ -57,6 +58,8 @@ def compose(
     from_text = any(width < base.hidden_size for _, width in students.values())
     sources = _block(quickstart, "sources")
     own_sources = ["sources:  # where bytes come from; each is pinned and checked before use", _source(tables)]
+    if tables.transfer:
+        own_sources.append(_mapping("transfer", file_source(tables.transfer), 2))
     if teacher:
         own_sources.append(_mapping("teacher", teacher.source, 2))
     if base_folder:
@@ -147,6 +150,9 @@ def _task(quickstart: str, name: str, tables: Tables) -> str:
     ]
     text = quickstart.replace(_block(quickstart, "data", 4), "\n".join(data)).replace("products", name)
     text = re.sub(r"^  \S.*", f"  {name}:  # {tables.rows:,} rows; classes: {one_line(tables.classes)}", text, count=1)
+    if tables.transfer:
+        file = f"format: table, source: transfer, file: {_scalar(tables.transfer.name)}"
+        text = _set(text, "transfer", f"{{{file}, text: {columns['text']}, text_pair: {columns['text_pair']}}}")
     return _set(text, "max_length", f"{tables.max_length}  # in tokens; some {SHORTER:.0%} of the rows are not longer")
 
 

@@ -34,6 +34,10 @@ def command(
     dev: Annotated[
         Path | None, typer.Option(help=f"A table to judge on; without one, {DEV_SHARE:.0%} of TABLE.")
     ] = None,
+    transfer: Annotated[
+        Path | None,
+        typer.Option(help="A table of more text, without labels: students learn the teacher's answers to it."),
+    ] = None,
     base: Annotated[
         Path | None, typer.Option(help="Folder of the model that teacher and students start from; without one, MiniLM.")
     ] = None,
@@ -63,14 +67,24 @@ def command(
     if not force:
         refuse_to_lose_changes()
     rows, classes = read_tables(table, dev, text=text, text_pair=text_pair, label=label)
+    if transfer:
+        read_table(transfer, text=text, text_pair=text_pair, label=None)
     columns = {"text": text, "text_pair": text_pair, "label": label}
     given = given_teacher(teacher, teacher_predictions, teacher_label or [], columns, classes)
     start = _start(base, given)
     longest = _max_length(rows, start.max_positions, given.longest if given else None)
-    tables = Tables(table, dev, columns, len(rows), classes, longest)
+    tables = Tables(table, dev, transfer, columns, len(rows), classes, longest)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", table.stem)[:64].strip("-") or "task"
-    arguments = {"--text": text, "--label": label, "--text-pair": text_pair, "--dev": dev, "--base": base}
-    arguments |= {"--teacher": teacher, "--teacher-predictions": teacher_predictions}
+    arguments = {
+        "--text": text,
+        "--label": label,
+        "--text-pair": text_pair,
+        "--dev": dev,
+        "--transfer": transfer,
+        "--base": base,
+        "--teacher": teacher,
+        "--teacher-predictions": teacher_predictions,
+    }
     asked = [part for option, value in arguments.items() if value is not None for part in (option, str(value))]
     asked += [part for value in teacher_label or () for part in ("--teacher-label", value)]
     asked += [part for shape in student or () for part in ("--student", shape)]
@@ -92,7 +106,7 @@ def command(
             preflight(params)
         except UserError as error:
             raise UserError(str(error).removeprefix(f"{path}: ")) from None
-    own = [table, dev, base, Path(teacher) if teacher else None, teacher_predictions]
+    own = [table, dev, transfer, base, Path(teacher) if teacher else None, teacher_predictions]
     ignored = _ignore([path for path in own if path and path.exists()])
     print(
         f"{PARAMS_FILE}: task {name}, {tables.rows:,} rows, {len(tables.classes)} classes: {one_line(tables.classes)}"

@@ -5,8 +5,8 @@ L · (4·H² + 2·H·F + 2·T·H) of them a token at length T; a backward pass t
 `V100` of them a second in fp32: fitted to the logs of the paper's authors (6 layers: 196 examples/s in stage 1 and 218
 in stage 2; 4 layers: 376 and 370; length 128, the teacher's forward pass included), which it meets within 15 %.
 This machine's rate is that of a matrix product of such a model's size, measured for a moment, in fp32.
-Every example counts with its task's full length, every augmented sentence with all its variants: an upper bound. What
-a stage takes to start, some seconds each, is not in it.
+Every example counts with its task's full length, every augmented sentence with as many variants as it may have: an
+upper bound. What a stage takes to start, some seconds each, is not in it.
 """
 
 import json
@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from confidistill.text.table import rows_at_most
 from tasks.params import Params, load
 from tasks.preflight import KNOWN, base_of
 from tasks.sections import Student, Task
+from tasks.tables import TRANSFER
 
 V100 = 5.3e12  # multiply-adds a second, fp32
 PRICE = 2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 (0.38), on demand, in us-central1
@@ -72,6 +74,10 @@ class Cost:
         return self.work / V100 / 3600
 
 
+Work = Iterator[tuple[str, float, float]]
+"""Stage, examples, multiply-adds an example."""
+
+
 @dataclass
 class Plan:
     """The cost of every stage marked for a GPU, in the order of the pipeline, and what was assumed for it."""
@@ -80,56 +86,87 @@ class Plan:
     assumed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.costs = [Cost(stage, int(examples), examples * work) for stage, examples, work in self._work()]
+        self._teacher = self._base_shape()
+        self._students = {name: _shape(student) for name, student in self.params.students.items()}
+        self._rows = {name: self._rows_of(name, task) for name, task in self.params.tasks.items()}
+        self._transfer = {name: self._transfer_rows(name, task) for name, task in self.params.tasks.items()}
+        self._tables = {
+            name for name, given in self.params.models.teachers.items() if isinstance(given, PredictionsTeacher)
+        }
+        work = chain(
+            self._augment(), self._teachers(), self._general(), self._stages(), self._evaluate(), self._once_more()
+        )
+        self.costs = [Cost(stage, int(examples), examples * each) for stage, examples, each in work]
 
-    def _work(self) -> Iterator[tuple[str, float, float]]:
-        """Stage, examples, multiply-adds an example."""
-        params = self.params
-        teacher = self._base_shape()
-        students = {name: _shape(student) for name, student in params.students.items()}
-        rows = {name: self._rows(name, task) for name, task in params.tasks.items()}
-        distilled = {name: rows[name]["train"] for name in params.tasks}
-        for name, settings in params.augment.items():
-            if settings is None:
-                continue
-            length = params.tasks[name].max_length
-            distilled[name] *= (1 + settings.variants) * (2 if _is_pair(name, params.tasks[name]) else 1)
-            if params.models.mlm:
-                yield f"augment@{name}", rows[name]["train"], MASKED_SHARE * length * teacher.forward(length)
-        given = params.models.teachers
-        tables = {name for name, teacher in given.items() if isinstance(teacher, PredictionsTeacher)}
-        for name, task in params.tasks.items():
-            if name in given:
-                continue
-            examples = rows[name]["train"] * params.teacher_of(name).epochs
-            yield f"finetune_teacher@{name}", examples, teacher.training(task.max_length)
-        for name, task in params.tasks.items():
-            if name in tables:
-                continue
-            examples = sum(rows[name].values()) + (distilled[name] - rows[name]["train"])
-            yield f"predict_teacher@{name}", examples, teacher.forward(task.max_length)
-        for name, shape in students.items():
-            if not params.reads_corpus(name):
-                continue
-            general = params.general_of(name)
-            examples = (general.sequences or self._corpus_sequences(general.max_length)) * general.epochs
-            yield (
-                f"general_distill@{name}",
-                examples,
-                teacher.forward(general.max_length) + shape.training(general.max_length),
-            )
-        for name, task in params.tasks.items():
-            for student, shape in students.items() if name not in tables else ():
-                examples = distilled[name] * params.intermediate_of(name, student).epochs
-                both = teacher.forward(task.max_length) + shape.training(task.max_length)
-                yield f"distill_intermediate@{name}-{student}", examples, both
-        for name, task in params.tasks.items():
-            for student, shape in students.items():
-                examples = distilled[name] * params.prediction_of(name, student).epochs
-                yield f"distill_prediction@{name}-{student}", examples, shape.training(task.max_length)
-        for name, task in params.tasks.items():
-            for student, shape in students.items():
-                yield f"evaluate@{name}-{student}", sum(rows[name].values()), shape.forward(task.max_length)
+    def _augment(self) -> Work:
+        for name, settings in self.params.augment.items():
+            if settings and self.params.models.mlm:
+                length = self.params.tasks[name].max_length
+                work = MASKED_SHARE * length * self._teacher.forward(length)
+                yield f"augment@{name}", self._rows[name]["train"], work
+
+    def _teachers(self) -> Work:
+        for name in self.params.tasks:
+            if name not in self.params.models.teachers:
+                yield f"finetune_teacher@{name}", *self._finetuning(name)
+        for name, task in self.params.tasks.items():
+            if name not in self._tables:
+                examples = sum(self._rows[name].values()) - self._rows[name]["train"] + self._learnt(name, None)
+                yield f"predict_teacher@{name}", examples, self._teacher.forward(task.max_length)
+
+    def _finetuning(self, task: str) -> tuple[float, float]:
+        settings = self.params.teacher_of(task)
+        return self._rows[task]["train"] * settings.epochs, self._teacher.training(self.params.tasks[task].max_length)
+
+    def _general(self) -> Work:
+        for name, shape in self._students.items():
+            if self.params.reads_corpus(name):
+                general = self.params.general_of(name)
+                length = general.max_length
+                examples = (general.sequences or self._corpus_sequences(length)) * general.epochs
+                yield f"general_distill@{name}", examples, self._teacher.forward(length) + shape.training(length)
+
+    def _stages(self) -> Work:
+        for task, student in self._pairs():
+            if task not in self._tables:
+                yield f"distill_intermediate@{task}-{student}", *self._stage_1(task, student)
+        for task, student in self._pairs():
+            yield f"distill_prediction@{task}-{student}", *self._stage_2(task, student)
+
+    def _stage_1(self, task: str, student: str) -> tuple[float, float]:
+        settings, length = self.params.intermediate_of(task, student), self.params.tasks[task].max_length
+        work = self._teacher.forward(length) + self._students[student].training(length)
+        return self._learnt(task, settings.variants) * settings.epochs, work
+
+    def _stage_2(self, task: str, student: str) -> tuple[float, float]:
+        settings, length = self.params.prediction_of(task, student), self.params.tasks[task].max_length
+        return self._learnt(task, settings.variants) * settings.epochs, self._students[student].training(length)
+
+    def _evaluate(self) -> Work:
+        for task, student in self._pairs():
+            work = self._students[student].forward(self.params.tasks[task].max_length)
+            yield f"evaluate@{task}-{student}", sum(self._rows[task].values()), work
+
+    def _once_more(self) -> Work:
+        """With other seeds: both stages in one, of which the second counts; each teacher."""
+        for task, student in self._pairs():
+            (first, work), (second, a_second) = self._stage_1(task, student), self._stage_2(task, student)
+            total = second * a_second + (0 if task in self._tables else first * work)
+            for seed in self.params.seeds:
+                yield f"repeat@{task}-{student}-{seed}", second, total / second
+        for task in self.params.tasks:
+            for seed in self.params.floor.seeds:
+                yield f"reseed_teacher@{task}-{seed}", *self._finetuning(task)
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        return product(self.params.tasks, self.params.students)
+
+    def _learnt(self, name: str, variants: int | None) -> float:
+        """Rows that students of a task learn from in an epoch: so many variants of each sentence (None: all)."""
+        settings, task = self.params.augment[name], self.params.tasks[name]
+        made = settings.variants * (2 if _is_pair(name, task) else 1) if settings else 0
+        learnt = made if variants is None else min(made, variants)
+        return self._rows[name]["train"] * (1 + learnt) + self._transfer[name]
 
     def _base_shape(self) -> Shape:
         """The shape of the model that teachers start from: as fetched, else as known for its source."""
@@ -139,7 +176,7 @@ class Plan:
             self.assumed.append(f"{self.params.models.base} is of the size of BERT-base")
         return Shape(base.layers, base.hidden_size, base.intermediate_size)
 
-    def _rows(self, name: str, task: Task) -> dict[str, int]:
+    def _rows_of(self, name: str, task: Task) -> dict[str, int]:
         """Rows of each split: as fetched, as params.yaml or GLUE says, or as a file on this machine has lines."""
         manifest = Path("data/raw") / name / "manifest.json"
         if manifest.exists():
@@ -160,6 +197,21 @@ class Plan:
                     return {"train": rows, "dev": rows_at_most(root / dev if source.files else root)}
         self.assumed.append(f"{name} has {ASSUMED_ROWS:,} rows")
         return {"train": ASSUMED_ROWS, "dev": 0}
+
+    def _transfer_rows(self, name: str, task: Task) -> int:
+        """Rows of transfer text: as fetched, or as its files on this machine have lines."""
+        if task.transfer is None:
+            return 0
+        fetched = Path("data/transfer") / name / TRANSFER
+        if fetched.exists():
+            return rows_at_most(fetched)
+        source = self.params.sources[task.transfer.source]
+        if isinstance(source, PathSource):
+            root = Path(source.path)
+            files = [root / file for file in task.transfer.file] if source.files else [root]
+            return sum(map(rows_at_most, files))
+        self.assumed.append(f"{name} has {ASSUMED_ROWS:,} rows of transfer text")
+        return ASSUMED_ROWS
 
     def _corpus_sequences(self, length: int) -> int:
         """Sequences of a corpus that is used whole: from the size of what was fetched, else English Wikipedia's."""

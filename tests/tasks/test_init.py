@@ -61,6 +61,22 @@ def test_a_tsv_of_five_classes_and_two_students(folder, quickstart):
     assert narrow.prediction == quickstart.students["S_2L"].prediction
 
 
+def test_more_text_for_the_students(folder):
+    tiny.write_table(Path("my/reviews.csv"), 60, seed=1)
+    Path("my/more, of all kinds.csv").write_text("id,body\n1,a film\n2,the plot\n")
+    init.command(Path("my/reviews.csv"), text="body", label="stars", transfer=Path("my/more, of all kinds.csv"))
+    params = load()
+    transfer = params.task("reviews").transfer
+    assert (transfer.file, transfer.text, transfer.text_pair) == (["more, of all kinds.csv"], "body", None)
+    assert params.sources[transfer.source].sha256 == sha256(Path("my/more, of all kinds.csv"))
+    assert "--transfer 'my/more, of all kinds.csv'" in Path("params.yaml").read_text().splitlines()[0]
+    Path("my/more, of all kinds.csv").write_text("id,text\n1,a film\n")
+    with pytest.raises(UserError, match=r"my/more, of all kinds\.csv: no column 'body': it has id, text"):
+        init.command(
+            Path("my/reviews.csv"), text="body", label="stars", transfer=Path("my/more, of all kinds.csv"), force=True
+        )
+
+
 def test_pairs_in_json_lines_with_a_dev_table_and_ones_own_model(folder):
     for name, rows in (("train", 30), ("dev", 9)):
         lines = [json.dumps({"a": f"one {i}", "b": f"two {i}", "y": ["x", "true", "3"][i % 3]}) for i in range(rows)]

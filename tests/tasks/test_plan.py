@@ -28,8 +28,8 @@ def test_paper_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # nothing is fetched yet
     costs = {cost.stage: cost for cost in Plan(load(PROFILES / "paper.yaml")).costs}
     rte = costs["distill_intermediate@RTE-S_6L"]
-    assert rte.examples == 2490 * 62 * 3
-    assert rte.hours * 60 == pytest.approx(37 * 154_380 / 144_076, rel=0.1)  # the authors: 37 min for 144,076 rows
+    assert rte.examples == 2490 * 61 * 3  # thirty variants of each of two sentences
+    assert rte.hours * 60 == pytest.approx(37 * 151_890 / 144_076, rel=0.1)  # the authors: 37 min for 144,076 rows
     assert costs["finetune_teacher@SST-2"].examples == 3 * 67_349
     assert costs["predict_teacher@QQP"].examples == 363_846 + 40_430
     assert {stage.partition("@")[0] for stage in costs} == {
@@ -48,6 +48,29 @@ def test_quickstart_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     params = load(PROFILES / "quickstart.yaml")
     assert 0 < sum(cost.hours for cost in Plan(params).costs) < 0.2
+
+
+def test_variants_transfer_text_and_other_seeds_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more.csv").write_text("body\n" + "fine\n" * 70)
+    content = YAML(typ="safe").load(PROFILES / "quickstart-restored.yaml")
+    content["seeds"] = [1, 2]
+    content["sources"]["more"] = {"kind": "path", "path": "more.csv", "sha256": "0" * 64}
+    transfer = {"format": "table", "source": "more", "file": "more.csv", "text": "body", "text_pair": None}
+    content["tasks"]["movies"]["transfer"] = transfer
+    made = Plan(Params.model_validate(content))
+    assert "products has 10,000 rows of transfer text" in made.assumed
+    costs = {cost.stage: cost for cost in made.costs}
+    assert costs["predict_teacher@movies"].examples == 3000 * 11 + 70 + 1000  # ten variants of each, and dev
+    assert costs["distill_intermediate@movies-S_3L"].examples == 3000 * 2 + 70  # of which an epoch has one
+    stage_2 = costs["distill_prediction@movies-S_3L"]
+    assert stage_2.examples == 12 * (3000 * 2 + 70)
+    both = stage_2.work + costs["distill_intermediate@movies-S_3L"].work
+    assert costs["repeat@movies-S_3L-2"].work == pytest.approx(both)
+    assert costs["reseed_teacher@movies-7"].work == costs["finetune_teacher@movies"].work
+    listed = YAML(typ="safe").load(PROFILES.parent / "dvc.yaml")["stages"]
+    for_gpu = {name for name, stage in listed.items() if (stage.get("do") or stage).get("meta") == {"device": "gpu"}}
+    assert {stage.partition("@")[0] for stage in costs} == for_gpu - {"augment"}  # which has no masked LM
 
 
 def test_what_is_not_known_before_it_is_fetched_is_assumed_and_said(tmp_path: Path, monkeypatch) -> None:
