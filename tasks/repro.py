@@ -6,10 +6,12 @@ Usage: python -m tasks.repro [arguments of dvc repro]
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ QUIET = (*CHATTER, "> ", "Updating lock file")
 
 @exits_cleanly
 def main() -> None:
+    signal.signal(signal.SIGTERM, _end_all)
     params = load()
     preflight(params)  # what makes the run impossible is told in one line, before DVC starts
     stages, changed = _look(sys.argv[1:])
@@ -55,6 +58,16 @@ def main() -> None:
     print(f"{ran} of {stages} stages {'would run' if dry else 'run'}, {stages - ran} up to date")
     if ran and committed and not dry:
         _compare(committed, LOCK.read_text())
+
+
+def _end_all(number: int, _frame: object) -> None:
+    """Hand a signal to this process alone, as a supervisor sends it, on to all that it has started, and end."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    sys.exit(128 + number)
 
 
 class Run:

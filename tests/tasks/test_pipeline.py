@@ -1,10 +1,15 @@
 """The whole DVC graph at tiny size: every stage a real process, every output where the contract says."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from tests import tiny
@@ -138,6 +143,28 @@ def test_what_the_report_reads_is_hashed_where_it_looks(project):
         f"{pair}/predictions/{name}-{split}.csv" for name in ("teacher", "student") for split in ("train", "dev")
     } <= read
     assert {f"{pair}/metrics.json", "data/teacher/varied/dev.parquet", "data/raw/varied/manifest.json"} <= read
+
+
+def test_the_end_of_a_run_is_the_end_of_its_stage(project):
+    command = [sys.executable, "-m", "tasks.repro", "--force", "--single-item", "finetune_teacher@plain"]
+    environment = os.environ | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True)
+    assert "finetune_teacher@plain" in run.stdout.readline()
+
+    def stage() -> bool:
+        return any("tasks.finetune_teacher" in process.cmdline() for process in started())
+
+    def started() -> list[psutil.Process]:
+        return psutil.Process(run.pid).children(recursive=True)
+
+    deadline = time.monotonic() + 60
+    while not stage():
+        assert time.monotonic() < deadline
+    family = started()
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(30) == 128 + signal.SIGTERM
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    tiny.run(project, "dvc", "repro", "finetune_teacher@plain")  # as it was, from the run-cache
 
 
 def test_a_pin_runs_the_downloads_of_its_source(project):
