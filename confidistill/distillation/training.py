@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from confidistill.distillation.arguments import Training, backend, trainer_arguments
+from confidistill.distillation.attention import trained_attention
 from confidistill.distillation.checkpoints import (
     PRECISION,
     discard_other_runs,
@@ -83,7 +84,7 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    with used_rows(model, used_ids(data, pad_token_id)):
+    with used_rows(model, used_ids(data, pad_token_id)), trained_attention(model, precision):
         trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
         trainer.step_loss, trainer.batches = loss, batches
         trainer.halves = training.micro_batch_size == "auto"

@@ -92,6 +92,23 @@ def test_the_precision_is_in_the_history(machine, assets, tmp_path):
         assert json.loads((tmp_path / setting / "history.json").read_text())[0] == {"precision": expected}
 
 
+@pytest.mark.parametrize(("precision", "fused"), [("fp32", True), ("bf16", False)])
+def test_attention_is_fused_in_training_only_where_that_is_fast(monkeypatch, assets, tmp_path, precision, fused):
+    """The fused kernel's backward pass is slow on a processor in half precision."""
+    kernel, trained = torch.nn.functional.scaled_dot_product_attention, []
+
+    def watched(query, *rest, **more):
+        trained.append(query.requires_grad)
+        return kernel(query, *rest, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    training = replace(TRAINING, epochs=1, precision=precision)
+    stages.prediction(assets, tmp_path / "out", base="plain", training=training)
+    assert any(trained) == fused
+    stages.prediction(assets, tmp_path / "fp32", base="plain", training=replace(training, precision="fp32"))
+    np.testing.assert_allclose(history(tmp_path / "out"), history(tmp_path / "fp32"), rtol=0.03)
+
+
 def test_fp16_is_near_fp32_but_not_it(assets, tmp_path):
     stages.intermediate(assets, tmp_path / "fp32", base="plain")
     stages.intermediate(assets, tmp_path / "fp16", base="plain", training=FP16)
