@@ -70,20 +70,21 @@ def dvc(
 
     `unwanted` is asked every second: once it says so, the command is ended, with its children.
     """
-    return _fork(["dvc", "--wait-for-lock", *arguments], log, environment, cwd, unwanted)
+    return _fork(["dvc", "--wait-for-lock", *arguments], log, environment, cwd=cwd, unwanted=unwanted)
 
 
 def run_cache(direction: str, stage: str, log: Callable[[str], None], *, cwd: Path) -> int:
     """flows/run_cache.py in a process of its own; else as `run`."""
-    return _fork(["run_cache", direction, stage], log, None, cwd, None)
+    return _fork(["run_cache", direction, stage], log, cwd=cwd)
 
 
 def _fork(
     command: list[str],
     log: Callable[[str], None],
-    environment: dict[str, str] | None,
-    cwd: Path | None,
-    unwanted: Callable[[], bool] | None,
+    environment: dict[str, str] | None = None,
+    *,
+    cwd: Path | None = None,
+    unwanted: Callable[[], bool] | None = None,
 ) -> int:
     own = _environment()
 

@@ -67,8 +67,8 @@ def command(
     if not force:
         refuse_to_lose_changes()
     rows, classes = read_tables(table, dev, text=text, text_pair=text_pair, label=label)
-    if transfer:
-        read_table(transfer, text=text, text_pair=text_pair, label=None)
+    if transfer and not transfer.is_file():
+        raise UserError(f"{transfer}: no such file")  # what is in it, preflight reads
     columns = {"text": text, "text_pair": text_pair, "label": label}
     given = given_teacher(teacher, teacher_predictions, teacher_label or [], columns, classes)
     start = _start(base, given)

@@ -75,7 +75,7 @@ class Cost:
 
 
 Work = Iterator[tuple[str, float, float]]
-"""Stage, examples, multiply-adds an example."""
+"""Stage, examples, multiply-adds for all of them."""
 
 
 @dataclass
@@ -96,14 +96,13 @@ class Plan:
         work = chain(
             self._augment(), self._teachers(), self._general(), self._stages(), self._evaluate(), self._once_more()
         )
-        self.costs = [Cost(stage, int(examples), examples * each) for stage, examples, each in work]
+        self.costs = [Cost(stage, int(examples), total) for stage, examples, total in work]
 
     def _augment(self) -> Work:
         for name, settings in self.params.augment.items():
             if settings and self.params.models.mlm:
-                length = self.params.tasks[name].max_length
-                work = MASKED_SHARE * length * self._teacher.forward(length)
-                yield f"augment@{name}", self._rows[name]["train"], work
+                rows, length = self._rows[name]["train"], self.params.tasks[name].max_length
+                yield f"augment@{name}", rows, rows * MASKED_SHARE * length * self._teacher.forward(length)
 
     def _teachers(self) -> Work:
         for name in self.params.tasks:
@@ -112,11 +111,11 @@ class Plan:
         for name, task in self.params.tasks.items():
             if name not in self._tables:
                 examples = sum(self._rows[name].values()) - self._rows[name]["train"] + self._learnt(name, None)
-                yield f"predict_teacher@{name}", examples, self._teacher.forward(task.max_length)
+                yield f"predict_teacher@{name}", examples, examples * self._teacher.forward(task.max_length)
 
     def _finetuning(self, task: str) -> tuple[float, float]:
-        settings = self.params.teacher_of(task)
-        return self._rows[task]["train"] * settings.epochs, self._teacher.training(self.params.tasks[task].max_length)
+        examples = self._rows[task]["train"] * self.params.teacher_of(task).epochs
+        return examples, examples * self._teacher.training(self.params.tasks[task].max_length)
 
     def _general(self) -> Work:
         for name, shape in self._students.items():
@@ -124,7 +123,8 @@ class Plan:
                 general = self.params.general_of(name)
                 length = general.max_length
                 examples = (general.sequences or self._corpus_sequences(length)) * general.epochs
-                yield f"general_distill@{name}", examples, self._teacher.forward(length) + shape.training(length)
+                work = self._teacher.forward(length) + shape.training(length)
+                yield f"general_distill@{name}", examples, examples * work
 
     def _stages(self) -> Work:
         for task, student in self._pairs():
@@ -135,25 +135,28 @@ class Plan:
 
     def _stage_1(self, task: str, student: str) -> tuple[float, float]:
         settings, length = self.params.intermediate_of(task, student), self.params.tasks[task].max_length
-        work = self._teacher.forward(length) + self._students[student].training(length)
-        return self._learnt(task, settings.variants) * settings.epochs, work
+        examples = self._learnt(task, settings.variants) * settings.epochs
+        return examples, examples * (self._teacher.forward(length) + self._students[student].training(length))
 
     def _stage_2(self, task: str, student: str) -> tuple[float, float]:
         settings, length = self.params.prediction_of(task, student), self.params.tasks[task].max_length
-        return self._learnt(task, settings.variants) * settings.epochs, self._students[student].training(length)
+        examples = self._learnt(task, settings.variants) * settings.epochs
+        return examples, examples * self._students[student].training(length)
 
     def _evaluate(self) -> Work:
         for task, student in self._pairs():
+            rows = sum(self._rows[task].values())
             work = self._students[student].forward(self.params.tasks[task].max_length)
-            yield f"evaluate@{task}-{student}", sum(self._rows[task].values()), work
+            yield f"evaluate@{task}-{student}", rows, rows * work
 
     def _once_more(self) -> Work:
         """With other seeds: both stages in one, of which the second counts; each teacher."""
         for task, student in self._pairs():
-            (first, work), (second, a_second) = self._stage_1(task, student), self._stage_2(task, student)
-            total = second * a_second + (0 if task in self._tables else first * work)
+            examples, total = self._stage_2(task, student)
+            if task not in self._tables:
+                total += self._stage_1(task, student)[1]
             for seed in self.params.seeds:
-                yield f"repeat@{task}-{student}-{seed}", second, total / second
+                yield f"repeat@{task}-{student}-{seed}", examples, total
         for task in self.params.tasks:
             for seed in self.params.floor.seeds:
                 yield f"reseed_teacher@{task}-{seed}", *self._finetuning(task)

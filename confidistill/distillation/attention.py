@@ -17,13 +17,12 @@ def trained_attention(model: nn.Module, precision: Precision) -> Iterator[None]:
     Without dropout torch's fused kernel would be taken, whose backward pass there takes longer than the rest of a step;
     eager attention is the same sums, in another order. A model whose attention is not fused stays as it is.
     """
-    fused = isinstance(model, PreTrainedModel) and model.config._attn_implementation == "sdpa"
-    if precision == "fp32" or torch.cuda.is_available() or not fused:
+    half = precision != "fp32" and not torch.cuda.is_available()
+    if half and isinstance(model, PreTrainedModel) and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            model.set_attn_implementation("sdpa")
+    else:
         yield
-        return
-    assert isinstance(model, PreTrainedModel)
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation("sdpa")

@@ -174,6 +174,11 @@ class Findings:
         return before, after
 
 
+def confirmation(number: int, seed: int) -> str:
+    """The label of a trial's run at a fresh seed; 0 is the untuned student."""
+    return f"{number or 'untuned'}-seed-{seed}"
+
+
 def measures_of(trial: FrozenTrial) -> Measures | None:
     """The measures of a complete trial."""
     text = trial.user_attrs.get("measures")

@@ -19,6 +19,7 @@ from confidistill.errors import UserError
 from flows import artifacts, here, processes, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
+from flows.search.findings import confirmation
 from flows.search.outcome import refutation, told
 from flows.search.space import overrides, shown
 from flows.search.study import Study
@@ -152,7 +153,7 @@ class Search:
         untuned = found.trials[0]
         compared = [winner, untuned] if winner.number else [winner]
         waiting = {
-            _confirmation(each, seed): (each, seed)
+            confirmation(each.number, seed): (each, seed)
             for seed in found.seeds
             for each in compared
             if (each.number, seed) not in found.confirmed
@@ -218,11 +219,6 @@ def _send(pool: remote.Pool, trial: Trial, log: Any, stage: str, gives_up: Stops
         settings=overrides(trial.settings),
         gives_up=gives_up,
     )
-
-
-def _confirmation(trial: FrozenTrial, seed: int) -> str:
-    """The label of the run that confirms a trial, or that it is compared with."""
-    return f"{trial.number or 'untuned'}-seed-{seed}"
 
 
 def _clean(study: Study) -> None:

@@ -14,7 +14,7 @@ from confidistill.report.pair import split_name
 from confidistill.report.tradeoff import tradeoff
 from confidistill.report.tuned import GUARD, Tuned, legend, table3, table3_renderings
 from confidistill.text.splits import HELD_OUT
-from flows.search.findings import CANDIDATES, Findings, measures_of
+from flows.search.findings import CANDIDATES, Findings, confirmation, measures_of
 from flows.search.settings import difference, with_overrides
 from flows.search.space import overrides, shown
 from flows.search.trial import Measures, Outcome, Trial
@@ -98,7 +98,7 @@ def _held_out(found: Findings, best: Measures) -> list[str]:
 def _confirmations(found: Findings, winner: FrozenTrial) -> Iterator[str]:
     for (number, seed), measures in found.confirmed.items():
         if number == winner.number:
-            yield f"{found.job.study}-{number}-seed-{seed}: {_measured(found, measures)}"
+            yield f"{found.job.study}-{confirmation(number, seed)}: {_measured(found, measures)}"
 
 
 def refutation(found: Findings, trial: FrozenTrial) -> str:
