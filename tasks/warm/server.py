@@ -38,6 +38,7 @@ LIBRARIES = (
     "ruamel.yaml",
     "jinja2",
 )
+SPINS = "5000"  # of OpenMP's threads: as in confidistill.imports
 STARTED_IN = dict(os.environ)
 # What may differ from it in a stage's environment; anything else may be read as a library is imported.
 OF_A_STAGE = {"CUDA_VISIBLE_DEVICES", "OLDPWD", "PWD", "SHLVL", "_"}
@@ -57,6 +58,8 @@ def import_libraries() -> None:
     """
     checked = "PYTORCH_NVML_BASED_CUDA_CHECK"
     os.environ[checked] = "1"
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     gc.disable()
     for name in LIBRARIES:
         with suppress(ImportError):

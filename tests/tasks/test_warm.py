@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from confidistill.imports import SPINS
 from tasks.warm import A_STAGE, Warm
 
 TOLD = """\
@@ -95,6 +96,11 @@ def test_a_fork_is_as_a_process_of_its_own(environment, cold, folder, status):
     assert forked.stderr == own.stderr == "to stderr\n"
     assert run(environment, folder, "python -m tasks.loaded").stdout == "True\n"
     assert run(cold, folder, "python -m tasks.loaded").stdout == "False\n"
+
+
+def test_the_threads_of_a_fork_wait_as_briefly_as_those_of_a_process_of_its_own(environment, folder):
+    (folder / "tasks/spins.py").write_text("import os; print(os.environ['GOMP_SPINCOUNT'])")
+    assert run(environment, folder, "python -m tasks.spins").stdout == f"{SPINS}\n"
 
 
 def test_a_fork_runs_the_code_as_it_now_stands(environment, folder):
