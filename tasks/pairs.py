@@ -23,8 +23,8 @@ def load_pair(task: str, student: str) -> Pair:
     texts, read = {}, {}
     for split in splits(task):
         table = teacher_table(task, split)
-        columns = [name for name in ("text", "text_pair") if name in table]
-        texts[split] = table[columns].agg(" | ".join, axis=1).tolist()
+        columns = [table[name] for name in ("text", "text_pair") if name in table]
+        texts[split] = [" | ".join(parts) for parts in zip(*columns, strict=True)]
         predictions = folder / "predictions"
         read[split] = read_pair(predictions / f"teacher-{split}.csv", predictions / f"student-{split}.csv")
     return Pair(
