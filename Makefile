@@ -10,6 +10,10 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 # A virtual environment holds absolute paths, so that of a clone which was moved is made anew.
 MOVED := $(shell test -s .venv/.installed && test "$$(cat .venv/.installed)" != "$(CURDIR)" && echo moved)
 
+# pip compiles with one core what it installs; here all do. Not all files that packages bring are Python's, or this Python's.
+install = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '$(1)' \
+	&& { $(BIN)/python -m compileall -qq -j 0 .venv/lib || true; }
+
 .PHONY: demo test check bench clean moved
 
 demo: .venv/.installed
@@ -37,14 +41,14 @@ moved:
 
 .venv/.installed: pyproject.toml constraints.txt $(MOVED) | .venv/bin/python
 	@echo "installing into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
+	@$(call install,.[pipeline])
 	@$(BIN)/confidistill doctor --quiet
 	@$(BIN)/python -m tasks.plots_page
 	@echo "$(CURDIR)" > $@
 
 .venv/.installed-dev: .venv/.installed
 	@echo "installing the development tools into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(call install,.[dev])
 	@touch $@
 
 clean:
