@@ -1,9 +1,11 @@
 """Both stages of task distillation as configured here, beside the reference's way and TextBrewer's, in examples/s.
 
     python -m bench.distillation [--glue FOLDER] [--task NAME ...] [--rows 2048] [--padded-rows 256] [--rounds 3]
+                                 [--precision auto]
 
 On a task's train text, by default those of data/raw in a clone that ran the quickstart. Random weights of MiniLM's
-shape and of S_3L's or S_2L's; batches of 32 in fp32; text is tokenised and models are built beforehand for all ways;
+shape and of S_3L's or S_2L's; batches of 32. Ours multiplies in `--precision`, by default what the profiles' `auto`
+comes to here, the others in fp32. Text is tokenised and models are built beforehand for all ways;
 what is timed is loading of batches, the teacher, the steps and the checkpoints (ours: every 200 steps and the last).
 The ways, which are modules of bench/peers, run in turn. Those that pad to 128 tokens take `--padded-rows` rows for one
 epoch, since their speed depends on neither; in stage 2 the others take 3 epochs, over which the teacher's one pass
@@ -28,6 +30,7 @@ from bench.results import Report
 from bench.shapes import STUDENTS
 from bench.timing import in_turn, seconds
 from confidistill.distillation.data import Examples
+from confidistill.distillation.precision import DTYPES, Precision, resolve
 from confidistill.errors import exits_cleanly
 from confidistill.text.tokens import load_tokenizer
 
@@ -55,11 +58,11 @@ def ways() -> dict[str, Way]:
     }
 
 
-def speed(way: Way, stage: int, student: str, examples: Examples, seed: int) -> float:
+def speed(way: Way, stage: int, student: str, examples: Examples, seed: int, precision: Precision) -> float:
     """Examples a second."""
     torch.manual_seed(seed)
     epochs = EPOCHS if stage == 2 and not way.pads else 1
-    run = way.prepare(Job(stage, student, examples, epochs, seed))
+    run = way.prepare(Job(stage, student, examples, epochs, seed, precision))
     with TemporaryDirectory() as folder:
         return epochs * len(examples) / seconds(lambda: run(Path(folder)))
 
@@ -79,6 +82,7 @@ def compare(
     many: Examples,
     rounds: int,
     seed: int,
+    precision: Precision,
 ) -> None:
     """All rows of a task; ways that pad take `few` examples, the others `many`."""
     ratios: dict[str, list[float]] = {name: [] for name in contenders if name != OURS}
@@ -86,7 +90,7 @@ def compare(
         stages: list[Mapping[str, list[float]]] = []
         for stage in (1, 2):
             works = {
-                name: partial(speed, way, stage, student, few if way.pads else many, seed)
+                name: partial(speed, way, stage, student, few if way.pads else many, seed, precision)
                 for name, way in contenders.items()
             }
             stages.append(in_turn(works, rounds))
@@ -107,15 +111,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--padded-rows", type=int, default=256)
     options.add_argument("--tokenizer", type=Path, default=Path("models/base"))
     options.add_argument("--student", choices=STUDENTS, action="append", help="default: S_3L and S_2L")
+    options.add_argument("--precision", choices=("auto", *DTYPES), default="auto", help="ours; default: auto")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args(arguments)
     tokenizer = load_tokenizer(needed(asked.tokenizer))
     tables = texts(asked.glue, asked.task, asked.rows, asked.seed)
+    precision = resolve(asked.precision).precision
     contenders = ways()
     report = Report(
-        "distillation", dtype="fp32", seed=asked.seed, batch=BATCH, max_length=LENGTH, rows=asked.rows,
-        padded_rows=asked.padded_rows, rounds=asked.rounds,
+        "distillation", dtype=f"{precision}, the others fp32", seed=asked.seed, batch=BATCH, max_length=LENGTH,
+        rows=asked.rows, padded_rows=asked.padded_rows, rounds=asked.rounds,
     )  # fmt: skip
     tokens = {}
     for task, table in tables.items():
@@ -126,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.figure(f"{task}, an example", tokens[task], "tokens")
         compare(
             report, task, contenders, asked.student or ["S_3L", "S_2L"], few=few, many=many, rounds=asked.rounds,
-            seed=asked.seed,
+            seed=asked.seed, precision=precision,
         )  # fmt: skip
     report.write(tokens=tokens)
 

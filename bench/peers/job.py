@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bench.shapes import STUDENTS, Shape
 from confidistill.distillation.data import Examples
+from confidistill.distillation.precision import Precision
 
 BATCH, LENGTH, RATE, DECAY, CLIP = 32, 128, 5e-5, 1e-4, 1.0
 
@@ -17,6 +18,8 @@ class Job:
     examples: Examples
     epochs: int
     seed: int
+    precision: Precision = "fp32"
+    """Ours; the others multiply in fp32."""
 
     @property
     def teacher(self) -> Shape:

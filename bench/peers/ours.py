@@ -17,7 +17,7 @@ def prepared(job: Job) -> Callable[[Path], None]:
     model, loss = intermediate(teacher, job.shape) if job.stage == 1 else (classifier(job.shape), logits_loss)
     training = Training(
         epochs=job.epochs, batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY, warmup_ratio=0.1,
-        schedule="linear", precision="fp32", seed=job.seed, checkpoint_steps=200,
+        schedule="linear", precision=job.precision, seed=job.seed, checkpoint_steps=200,
     )  # fmt: skip
 
     def run(folder: Path) -> None:
