@@ -1,18 +1,16 @@
 """`confidistill plan`: what each stage of params.yaml takes, on V100s and on this machine, before anything is run.
 
-Work is counted in multiply-adds. A BERT of L layers, hidden size H and feed-forward size F takes
-L · (4·H² + 2·H·F + 2·T·H) of them a token at length T; a backward pass takes twice a forward pass. A V100 sustains
-`V100` of them a second in fp32: fitted to the logs of the paper's authors (6 layers: 196 examples/s in stage 1 and 218
-in stage 2; 4 layers: 376 and 370; length 128, the teacher's forward pass included), which it meets within 15 %.
-This machine's rate is that of a matrix product of such a model's size, measured for a moment, in fp32.
-Every example counts with its task's full length, every augmented sentence with as many variants as it may have: an
-upper bound. What a stage takes to start, some seconds each, is not in it.
+Work is counted in multiply-adds. A V100 sustains `V100` of them a second in fp32: fitted to the logs of the paper's
+authors (6 layers: 196 examples/s in stage 1 and 218 in stage 2; 4 layers: 376 and 370; length 128, the teacher's
+forward pass included), which it meets within 15 %. This machine's rate is that of training steps of a layer of each
+shape, in fp32, measured for a moment. Every example counts with its task's full length, every augmented sentence with
+as many variants as it may have: an upper bound. What a stage takes to start, some seconds each, is not in it.
 """
 
 import json
 import math
-import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, product
 from pathlib import Path
@@ -25,6 +23,7 @@ from confidistill.teachers.given import PredictionsTeacher
 from confidistill.text.dataset import GlueData, HeldOut, SnippetsData, TableData
 from confidistill.text.glue import TASKS
 from confidistill.text.table import rows_at_most
+from tasks.multiply_adds import Shape, measured_rate
 from tasks.params import Params, load
 from tasks.preflight import KNOWN, base_of
 from tasks.sections import Student, Task
@@ -35,47 +34,46 @@ PRICE = 2.86  # USD an hour: list price of one V100 (2.48) and an n1-standard-8 
 WIKIPEDIA_WORDS = 2_500_000_000
 PIECES_PER_WORD = 1.3
 MASKED_SHARE = 0.25  # of a text's positions: words that augmentation looks at, one masked-LM pass each
-MEASURED_FOR = 0.3  # seconds
 # Where a size is not known before it is fetched.
 ASSUMED_BASE = "google-bert/bert-base-uncased"
 ASSUMED_ROWS = 10_000
 ASSUMED_WORDS = 10_000_000
 
 
-@dataclass(frozen=True)
-class Shape:
-    """An encoder: layers, hidden size, feed-forward size."""
-
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-
-    def forward(self, tokens: int) -> float:
-        """Multiply-adds of one forward pass over a text of `tokens` tokens."""
-        a_token = 4 * self.hidden_size**2 + 2 * self.hidden_size * (self.intermediate_size + tokens)
-        return float(self.layers * a_token * tokens)
-
-    def training(self, tokens: int) -> float:
-        """Multiply-adds of a forward and a backward pass."""
-        return 3 * self.forward(tokens)
+Work = Counter[tuple[Shape, int]]
+"""The multiply-adds of each encoder, by the length of its texts."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A stage, how many examples pass through it, and its multiply-adds."""
+    """A stage, how many examples pass through it, and its work."""
 
     stage: str
     examples: int
-    work: float
+    work: Work
 
     @property
     def hours(self) -> float:
         """On a V100."""
-        return self.work / V100 / 3600
+        return self.work.total() / V100 / 3600
+
+    def minutes(self, rate: Callable[[Shape, int], float]) -> float:
+        """On a machine with such a rate, in multiply-adds a second."""
+        return sum(multiply_adds / rate(*of) for of, multiply_adds in self.work.items()) / 60
 
 
-Work = Iterator[tuple[str, float, float]]
-"""Stage, examples, multiply-adds for all of them."""
+Stages = Iterator[tuple[str, float, Work]]
+"""Stage, examples, the work for all of them."""
+
+
+def forward(examples: float, shape: Shape, tokens: int) -> Work:
+    """The work of a forward pass of each example."""
+    return Counter({(shape, tokens): examples * shape.forward(tokens)})
+
+
+def training(examples: float, shape: Shape, tokens: int) -> Work:
+    """The work of a forward and a backward pass of each example."""
+    return Counter({(shape, tokens): examples * shape.training(tokens)})
 
 
 @dataclass
@@ -98,65 +96,66 @@ class Plan:
         )
         self.costs = [Cost(stage, int(examples), total) for stage, examples, total in work]
 
-    def _augment(self) -> Work:
+    def _augment(self) -> Stages:
         for name, settings in self.params.augment.items():
             if settings and self.params.models.mlm:
                 rows, length = self._rows[name]["train"], self.params.tasks[name].max_length
-                yield f"augment@{name}", rows, rows * MASKED_SHARE * length * self._teacher.forward(length)
+                yield f"augment@{name}", rows, forward(rows * MASKED_SHARE * length, self._teacher, length)
 
-    def _teachers(self) -> Work:
+    def _teachers(self) -> Stages:
         for name in self.params.tasks:
             if name not in self.params.models.teachers:
                 yield f"finetune_teacher@{name}", *self._finetuning(name)
         for name, task in self.params.tasks.items():
             if name not in self._tables:
                 examples = sum(self._rows[name].values()) - self._rows[name]["train"] + self._learnt(name, None)
-                yield f"predict_teacher@{name}", examples, examples * self._teacher.forward(task.max_length)
+                yield f"predict_teacher@{name}", examples, forward(examples, self._teacher, task.max_length)
 
-    def _finetuning(self, task: str) -> tuple[float, float]:
+    def _finetuning(self, task: str) -> tuple[float, Work]:
         examples = self._rows[task]["train"] * self.params.teacher_of(task).epochs
-        return examples, examples * self._teacher.training(self.params.tasks[task].max_length)
+        return examples, training(examples, self._teacher, self.params.tasks[task].max_length)
 
-    def _general(self) -> Work:
+    def _general(self) -> Stages:
         for name, shape in self._students.items():
             if self.params.reads_corpus(name):
                 general = self.params.general_of(name)
                 length = general.max_length
                 examples = (general.sequences or self._corpus_sequences(length)) * general.epochs
-                work = self._teacher.forward(length) + shape.training(length)
-                yield f"general_distill@{name}", examples, examples * work
+                work = forward(examples, self._teacher, length) + training(examples, shape, length)
+                yield f"general_distill@{name}", examples, work
 
-    def _stages(self) -> Work:
+    def _stages(self) -> Stages:
         for task, student in self._pairs():
             if task not in self._tables:
                 yield f"distill_intermediate@{task}-{student}", *self._stage_1(task, student)
         for task, student in self._pairs():
             yield f"distill_prediction@{task}-{student}", *self._stage_2(task, student)
 
-    def _stage_1(self, task: str, student: str) -> tuple[float, float]:
+    def _stage_1(self, task: str, student: str) -> tuple[float, Work]:
         settings, length = self.params.intermediate_of(task, student), self.params.tasks[task].max_length
         examples = self._learnt(task, settings.variants) * settings.epochs
-        return examples, examples * (self._teacher.forward(length) + self._students[student].training(length))
+        work = forward(examples, self._teacher, length) + training(examples, self._students[student], length)
+        return examples, work
 
-    def _stage_2(self, task: str, student: str) -> tuple[float, float]:
+    def _stage_2(self, task: str, student: str) -> tuple[float, Work]:
         settings, length = self.params.prediction_of(task, student), self.params.tasks[task].max_length
         examples = self._learnt(task, settings.variants) * settings.epochs
-        return examples, examples * self._students[student].training(length)
+        return examples, training(examples, self._students[student], length)
 
-    def _evaluate(self) -> Work:
+    def _evaluate(self) -> Stages:
         for task, student in self._pairs():
             rows = sum(self._rows[task].values())
-            work = self._students[student].forward(self.params.tasks[task].max_length)
-            yield f"evaluate@{task}-{student}", rows, rows * work
+            work = forward(rows, self._students[student], self.params.tasks[task].max_length)
+            yield f"evaluate@{task}-{student}", rows, work
 
-    def _once_more(self) -> Work:
+    def _once_more(self) -> Stages:
         """With other seeds: both stages in one, of which the second counts; each teacher."""
         for task, student in self._pairs():
-            examples, total = self._stage_2(task, student)
+            examples, work = self._stage_2(task, student)
             if task not in self._tables:
-                total += self._stage_1(task, student)[1]
+                work += self._stage_1(task, student)[1]
             for seed in self.params.seeds:
-                yield f"repeat@{task}-{student}-{seed}", examples, total
+                yield f"repeat@{task}-{student}-{seed}", examples, work
         for task in self.params.tasks:
             for seed in self.params.floor.seeds:
                 yield f"reseed_teacher@{task}-{seed}", *self._finetuning(task)
@@ -177,7 +176,7 @@ class Plan:
         if not base:
             base = KNOWN[ASSUMED_BASE]
             self.assumed.append(f"{self.params.models.base} is of the size of BERT-base")
-        return Shape(base.layers, base.hidden_size, base.intermediate_size)
+        return Shape(base.layers, base.hidden_size, base.intermediate_size, base.attention_heads)
 
     def _rows_of(self, name: str, task: Task) -> dict[str, int]:
         """Rows of each split: as fetched, as params.yaml or GLUE says, or as a file on this machine has lines."""
@@ -232,7 +231,7 @@ class Plan:
 
 
 def _shape(student: Student) -> Shape:
-    return Shape(student.layers, student.hidden_size, student.intermediate_size)
+    return Shape(student.layers, student.hidden_size, student.intermediate_size, student.attention_heads)
 
 
 def _is_pair(name: str, task: Task) -> bool:
@@ -242,23 +241,6 @@ def _is_pair(name: str, task: Task) -> bool:
         case SnippetsData():
             return False
     return task.data.text_pair is not None
-
-
-def measured_rate() -> float:
-    """Multiply-adds a second of this machine's GPU, or else its processor, in fp32: the best within `MEASURED_FOR`."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows, inner, outer = (8192, 768, 3072) if device == "cuda" else (1024, 384, 1536)
-    left, right = torch.ones(rows, inner, device=device), torch.ones(inner, outer, device=device)
-    best, end = math.inf, time.perf_counter() + MEASURED_FOR
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return rows * inner * outer / best
 
 
 def figures(value: float) -> str:
@@ -271,17 +253,18 @@ def command(
     price: Annotated[float, typer.Option(help="USD for one hour of one V100 and its machine.")] = PRICE,
 ) -> None:
     """What each stage of params.yaml takes here and on V100s, and what these would cost: an upper bound."""
-    made, rate = Plan(load()), measured_rate()
+    made = Plan(load())
     width = max(len(cost.stage) for cost in made.costs)
+    total = Cost("total", 0, sum((cost.work for cost in made.costs), Work()))
+    minutes = [cost.minutes(measured_rate) for cost in [*made.costs, total]]
     print(f"{'stage':<{width}}  {'examples':>12}  {'minutes here':>12}  {'V100 hours':>10}  {'USD':>8}")
-    total = Cost("total", 0, sum(cost.work for cost in made.costs))
-    for cost in [*made.costs, total]:
+    for cost, each in zip([*made.costs, total], minutes, strict=True):
         examples = f"{cost.examples:,}" if cost is not total else ""
-        here, hours, dollars = map(figures, (cost.work / rate / 60, cost.hours, cost.hours * price))
+        here, hours, dollars = map(figures, (each, cost.hours, cost.hours * price))
         print(f"{cost.stage:<{width}}  {examples:>12}  {here:>12}  {hours:>10}  {dollars:>8}")
     print(
-        f"profile {made.params.profile}: an upper bound, fp32, one stage at a time; here at {rate / 1e9:,.0f} billion "
-        f"multiply-adds a second, measured just now; V100s at {price:.2f} USD an hour"
+        f"profile {made.params.profile}: an upper bound, texts of full length, fp32, one stage at a time; here at what "
+        f"training steps of such layers reach, measured just now; V100s at {price:.2f} USD an hour"
     )
     for assumption in dict.fromkeys(made.assumed):
         print(f"not known before it is fetched, so assumed: {assumption}")

@@ -5,23 +5,37 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tasks.multiply_adds import Shape, measured_rate
 from tasks.params import Params, load
-from tasks.plan import V100, Plan, Shape, figures
+from tasks.plan import V100, Cost, Plan, figures, forward, training
 
 PROFILES = Path(__file__).parents[2] / "profiles"
-BERT_BASE, S_6L, S_4L = Shape(12, 768, 3072), Shape(6, 768, 3072), Shape(4, 312, 1200)
+BERT_BASE, S_6L, S_4L = Shape(12, 768, 3072, 12), Shape(6, 768, 3072, 12), Shape(4, 312, 1200, 12)
 
 
 def test_multiply_adds_of_a_layer_by_hand() -> None:
     # One token, one layer, H = 2, F = 3: four 2x2 products (16), two of 2x3 (12), attention to one token (4).
-    assert Shape(1, 2, 3).forward(1) == 16 + 12 + 4
-    assert Shape(1, 2, 3).training(1) == 3 * 32
+    assert Shape(1, 2, 3, 1).forward(1) == 16 + 12 + 4
+    assert Shape(1, 2, 3, 1).training(1) == 3 * 32
 
 
 @pytest.mark.parametrize(("student", "logged"), [(S_6L, 196), (S_6L, 218), (S_4L, 376), (S_4L, 370)])
 def test_logged_throughputs_are_met(student: Shape, logged: float) -> None:
     an_example = BERT_BASE.forward(128) + student.training(128)
     assert V100 / an_example == pytest.approx(logged, rel=0.15)
+
+
+def test_each_encoder_has_a_rate_of_its_own() -> None:
+    wide, narrow = Shape(2, 8, 16, 2), Shape(1, 4, 8, 1)
+    cost = Cost("distill_intermediate@a-b", 10, forward(10, wide, 5) + training(10, narrow, 5))
+    rates = {wide: wide.forward(5) / 6, narrow: narrow.forward(5) / 18}  # forward passes of 6 s and 18 s
+    assert cost.minutes(lambda shape, tokens: rates[shape]) == pytest.approx(10 * 6 / 60 + 10 * 3 * 18 / 60)
+
+
+def test_the_rate_of_this_machine_is_that_of_a_layer() -> None:
+    rate = measured_rate(Shape(2, 64, 128, 4), 8)
+    assert 1e6 < rate < 1e15
+    assert measured_rate(Shape(6, 64, 128, 4), 8) == rate
 
 
 def test_paper_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
