@@ -17,6 +17,7 @@ from tasks.base import Base, check_fit, read_base
 from tasks.cli import PROFILES, refuse_to_lose_changes
 from tasks.composition import DEV_SHARE, SHORTER, Tables, compose, one_line
 from tasks.given_teacher import GivenTeacher, given_teacher
+from tasks.lock import LOCK, forget_other_stages
 from tasks.params import PARAMS_FILE, load
 from tasks.preflight import KNOWN, preflight
 
@@ -113,6 +114,8 @@ def command(
     )
     told = f"the teacher is {given.about}; students start from" if given else "the teacher starts from"
     print(f"{told} {start.name}; students: {', '.join(params.students)}")
+    if others := forget_other_stages():
+        print(f"{LOCK}: {others} stages of the experiment before left out, which git has")
     if ignored:
         print(f".gitignore: {', '.join(ignored)} added, so that `git add` leaves your data out")
     print("next: `confidistill plan` tells how long it takes; `make demo` or `dvc repro` runs it")

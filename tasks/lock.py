@@ -1,5 +1,6 @@
-"""dvc.lock, read: what the stages have been run with."""
+"""dvc.lock: what the stages have been run with."""
 
+import subprocess
 from functools import lru_cache, reduce
 from hashlib import md5
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from confidistill.files import atomic_file
+from tasks.dvc import repository
 from tasks.params import Params
 from tasks.pins import PINS, pins
 
@@ -32,6 +35,33 @@ def is_fetched(stage: str, params: Params) -> bool:
 def stages_in(lock: str) -> dict[str, Any]:
     """What the text of a dvc.lock has of each stage."""
     return YAML(typ="safe").load(lock).get("stages") or {}
+
+
+def forget_other_stages() -> int:
+    """Leave out of a committed dvc.lock what it has of stages that are not in this graph any more; how many they were.
+
+    DVC keeps them for good, and reads and writes them all again after each stage that it runs. What is not committed
+    stays.
+
+    Raises:
+        UserError: the current folder is no DVC repository, or dvc.yaml has an error.
+    """
+    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+    committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, text=True).stdout
+    if not LOCK.exists() or LOCK.read_text() != committed:
+        return 0
+    with repository() as repo:
+        current = {stage.addressing for stage in repo.index.stages}
+    content = parse_yaml_for_update(committed, LOCK)
+    stages = content.get("stages", {})
+    others = [name for name in stages if name not in current]
+    for name in others:
+        del stages[name]
+    if others:
+        with atomic_file(LOCK) as path:
+            path.write_text(dumps_yaml(content))
+    return len(others)
 
 
 def _value(content: Any, key: str) -> Any:

@@ -148,3 +148,30 @@ def test_names_of_columns_survive_yaml(text):
     from tasks.composition import _scalar
 
     assert YAML(typ="safe").load(f"key: {_scalar(text)}") == {"key": text}
+
+
+def locked(project):
+    return YAML(typ="safe").load(project / "dvc.lock")["stages"]
+
+
+def test_of_a_committed_lock_the_stages_of_the_experiment_before_are_left_out(tmp_path):
+    """And the rest is as DVC writes it; a lock that is not committed stays as it is."""
+    (tmp_path / "clone").mkdir()
+    project = tiny.write_clone(tmp_path / "clone", YAML(typ="safe").load(tiny.ROOT / "profiles/quickstart.yaml"))
+    (project / "dvc.lock").write_bytes((tiny.ROOT / "dvc.lock").read_bytes())
+    tiny.write_table(project / "mine.csv", 60, seed=1)
+    initialise = ["confidistill.cli", "init", "mine.csv", "--text", "body", "--label", "stars", "--force"]
+    before = locked(project)
+    assert "dvc.lock" not in tiny.run(project, *initialise).stdout
+    assert locked(project) == before
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    for command in (["add", "dvc.lock"], ["commit", "-q", "-m", "lock"]):
+        subprocess.run([*git, *command], cwd=project, check=True)
+    done = tiny.run(project, *initialise)
+    kept = {name: entry for name, entry in before.items() if name in ("preflight", "download_models", "report")}
+    assert f"dvc.lock: {len(before) - len(locked(project))} stages of the experiment before left out" in done.stdout
+    assert kept.items() <= locked(project).items()
+    assert not [name for name in locked(project) if "movies" in name or "S_2L" in name]
+    diff = subprocess.run(["git", "diff", "dvc.lock"], cwd=project, capture_output=True, text=True, check=True).stdout
+    added = [line for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert not [line for line in added if f"-{line[1:]}" not in diff.splitlines()]  # lines that git shows as moved
