@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 
+from confidistill.imports import importing
+
 BATCH = 32
 MEASURED_FOR = 0.2  # seconds
 
@@ -42,7 +44,8 @@ def measured_rate(shape: Shape, tokens: int) -> float:
 
 @cache
 def _rate(layer: Shape, tokens: int) -> float:
-    import torch
+    with importing():
+        import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder = torch.nn.TransformerEncoderLayer(
