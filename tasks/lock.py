@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
+from confidistill.errors import UserError
 from confidistill.files import atomic_file
 from tasks.dvc import repository
 from tasks.params import Params
 from tasks.pins import PINS, pins
+from tasks.round_trip import not_yaml
 
 LOCK = Path("dvc.lock")
+MEND = f"end the merge, or `git checkout HEAD {LOCK}` and run again"
 
 
 def is_fetched(stage: str, params: Params) -> bool:
@@ -33,8 +37,19 @@ def is_fetched(stage: str, params: Params) -> bool:
 
 @lru_cache(maxsize=1)
 def stages_in(lock: str) -> dict[str, Any]:
-    """What the text of a dvc.lock has of each stage."""
-    return YAML(typ="safe").load(lock).get("stages") or {}
+    """What the text of a dvc.lock has of each stage.
+
+    Raises:
+        UserError: it is no dvc.lock, as after a merge with conflicts.
+    """
+    try:
+        content = YAML(typ="safe").load(lock) or {}
+    except MarkedYAMLError as error:
+        raise UserError(f"{LOCK}: {not_yaml(error)}: {MEND}") from None
+    stages = (content.get("stages") or {}) if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise UserError(f"{LOCK}: its stages are no mapping: {MEND}")
+    return stages
 
 
 def forget_other_stages() -> int:

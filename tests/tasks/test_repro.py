@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
+from confidistill.errors import UserError
 from tasks import repro
+from tasks.lock import stages_in
 
 ENTRY = {
     "cmd": "a",
@@ -65,3 +67,21 @@ def test_other_bytes_are_compared_by_their_results(metrics, capsys, sigma, accur
 )
 def test_another_experiment_is_not_compared(metrics, capsys, changes):
     assert told(capsys, outs=OTHER, **changes) == ""
+
+
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        ("<<<<<<< HEAD\nstages:\n=======\nstages:\n>>>>>>> other\n", "not YAML at line 2"),
+        ("stages: [\n", "not YAML at line 2"),
+        ("- one\n", "its stages are no mapping"),
+        ("schema: '2.0'\nstages: [a]\n", "its stages are no mapping"),
+    ],
+)
+def test_a_lock_that_is_none_is_one_line(lock, told):
+    with pytest.raises(UserError, match=f"^dvc.lock: {told}.*git checkout HEAD dvc.lock"):
+        stages_in(lock)
+
+
+def test_a_lock_of_no_stages():
+    assert stages_in("") == stages_in("schema: '2.0'\n") == stages_in("stages:\n") == {}
