@@ -11,6 +11,7 @@ import numpy as np
 from confidistill.confidence.measures import measure
 from confidistill.confidence.prediction_files import read_pair
 from confidistill.confidence.predictions import from_logits
+from confidistill.errors import UserError
 from confidistill.report.pair import Pair, Variant
 from tasks.params import Params
 from tasks.results import COSTS, FLOOR, SEEDS, VARIANTS
@@ -79,8 +80,15 @@ def _measured(task: str, folder: Path) -> dict[str, Any]:
 
 
 def read_measures(path: Path) -> dict[str, Any]:
-    """measures.json; what is null there is undefined: NaN."""
-    return parse_measures(path.read_text())
+    """measures.json; what is null there is undefined: NaN.
+
+    Raises:
+        UserError: it is no JSON, as after a merge with conflicts.
+    """
+    try:
+        return parse_measures(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON at line {error.lineno}: `dvc repro` writes it anew") from None
 
 
 def parse_measures(text: str) -> dict[str, Any]:
