@@ -19,5 +19,5 @@ def test_what_is_null_is_undefined(tmp_path):
 def test_measures_of_a_merge_with_conflicts_are_one_line(tmp_path):
     path = tmp_path / "measures.json"
     path.write_text('{\n<<<<<<< HEAD\n  "kappa": 0.05\n=======\n  "kappa": 0.1\n>>>>>>> other\n}\n')
-    with pytest.raises(UserError, match="measures.json: not JSON at line 2: `dvc repro` writes it anew"):
+    with pytest.raises(UserError, match=r"measures\.json: not JSON at line 2: `dvc repro` writes it anew"):
         read_measures(path)
