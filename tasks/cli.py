@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
+from tasks.committed import committed
 from tasks.params import PARAMS_FILE, load
 from tasks.preflight import preflight
 
@@ -41,8 +41,7 @@ def refuse_to_lose_changes() -> None:
     """Raise a UserError if params.yaml holds what neither git nor a profile has."""
     if not PARAMS_FILE.exists():
         return
-    committed = subprocess.run(["git", "show", f"HEAD:./{PARAMS_FILE}"], capture_output=True).stdout
-    kept = [committed, *(path.read_bytes() for path in PROFILES.glob("*.yaml"))]
+    kept = [committed(PARAMS_FILE), *(path.read_bytes() for path in PROFILES.glob("*.yaml"))]
     if PARAMS_FILE.read_bytes() not in kept:
         raise UserError(
             f"{PARAMS_FILE} has changes that are not committed: commit them, keep them as {PROFILES}/NAME.yaml, or "

@@ -1,6 +1,5 @@
 """dvc.lock: what the stages have been run with."""
 
-import subprocess
 from functools import lru_cache, reduce
 from hashlib import md5
 from pathlib import Path
@@ -11,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from confidistill.errors import UserError
 from confidistill.files import atomic_file
+from tasks.committed import committed
 from tasks.dvc import repository
 from tasks.params import Params
 from tasks.pins import PINS, pins
@@ -63,17 +63,16 @@ def forget_other_stages() -> int:
     """
     from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
-    committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, text=True).stdout
-    if not LOCK.exists() or LOCK.read_text() != committed:
+    if not LOCK.exists() or LOCK.read_bytes() != committed(LOCK):
         return 0
     with repository() as repo:
         current = {stage.addressing for stage in repo.index.stages}
-    content = parse_yaml_for_update(committed, LOCK)
-    stages = content.get("stages", {})
-    others = [name for name in stages if name not in current]
-    for name in others:
-        del stages[name]
+    lock = LOCK.read_text()
+    others = stages_in(lock).keys() - current
     if others:
+        content = parse_yaml_for_update(lock, LOCK)
+        for name in others:
+            del content["stages"][name]
         with atomic_file(LOCK) as path:
             path.write_text(dumps_yaml(content))
     return len(others)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError, exits_cleanly
+from tasks.committed import committed
 from tasks.dvc import CHATTER, repository, search_path
 from tasks.lock import LOCK, stages_in
 from tasks.params import Params, load
@@ -46,7 +47,7 @@ def main() -> None:
     if not changed and not sys.argv[1:]:  # DVC would only find the same again
         print(f"0 of {stages} stages run, {stages} up to date")
         return
-    committed = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, text=True).stdout
+    committed_lock = committed(LOCK).decode()
     run = Run(stages)
     first = None if sys.argv[1:] else _first_pair(params)
     if first:
@@ -56,8 +57,8 @@ def main() -> None:
     ran = run.ran
     dry = "--dry" in sys.argv
     print(f"{ran} of {stages} stages {'would run' if dry else 'run'}, {stages - ran} up to date")
-    if ran and committed and not dry:
-        _compare(committed, LOCK.read_text())
+    if ran and committed_lock and not dry:
+        _compare(committed_lock, LOCK.read_text())
 
 
 def _end_all(number: int, _frame: object) -> None:
@@ -143,9 +144,9 @@ def _look(arguments: list[str]) -> tuple[int, bool]:
     return looked_at, changed
 
 
-def _compare(committed: str, current: str) -> None:
+def _compare(committed_lock: str, current: str) -> None:
     """Say whether the outputs have the hashes of the committed dvc.lock, or how far the results are from its."""
-    before, after = map(stages_in, (committed, current))
+    before, after = map(stages_in, (committed_lock, current))
     if any(name not in before or _recipe(before[name]) != _recipe(after[name]) for name in after):
         return  # another experiment, or other code
     differing = sum(before[name].get("outs") != after[name].get("outs") for name in after)
@@ -170,9 +171,9 @@ def _moved() -> Iterator[tuple[float, str]]:
     """How far each sigma and accuracy of the results is from the committed, and which it is."""
     listed = subprocess.run(["git", "ls-files", "results/*/metrics.json"], capture_output=True, text=True).stdout
     for name in listed.splitlines():
-        committed = subprocess.run(["git", "show", f"HEAD:./{name}"], capture_output=True, text=True).stdout
-        if committed and Path(name).exists():
-            before, after = dict(_measures(json.loads(committed))), dict(_measures(json.loads(Path(name).read_text())))
+        was = committed(name)
+        if was and Path(name).exists():
+            before, after = dict(_measures(json.loads(was))), dict(_measures(json.loads(Path(name).read_text())))
             for key in before.keys() & after.keys():
                 yield abs(before[key] - after[key]), f"{key} in {name}"
 
