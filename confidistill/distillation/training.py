@@ -25,6 +25,7 @@ from confidistill.distillation.checkpoints import (
     step_of,
 )
 from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator, used_ids
+from confidistill.distillation.dropout import trained_dropout
 from confidistill.distillation.identity import identity
 from confidistill.distillation.precision import candidates, settle
 from confidistill.distillation.processes import is_writer, own_place
@@ -84,7 +85,11 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    with used_rows(model, used_ids(data, pad_token_id)), trained_attention(model, precision):
+    with (
+        used_rows(model, used_ids(data, pad_token_id)),
+        trained_attention(model, precision),
+        trained_dropout(precision),
+    ):
         trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
         trainer.step_loss, trainer.batches = loss, batches
         trainer.halves = training.micro_batch_size == "auto"
