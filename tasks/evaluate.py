@@ -1,5 +1,6 @@
 """The pairwise confidence difference of teacher and student, its spread, and the verdict."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,19 @@ def main(params: Params, task: str, student: str) -> None:
 
     params.task(task)
     params.student(student)
-    results = Path("results") / task / student
+    results, model = Path("results") / task / student, Path("models/student") / task / student
     measures: dict[str, Any] = {}
     judgement: dict[str, Any] = {}
     with atomic_folder(results / "predictions") as folder:
-        for one in judged(params, task, Path("models/student") / task / student):
+        for one in judged(params, task, model):
             write_predictions(folder / f"teacher-{one.split}.csv", one.teacher_logits, one.labels)
             write_predictions(folder / f"student-{one.split}.csv", one.logits, one.labels)
             measures[one.split] = wanted(params, task, one.evaluation)
             judgement = judgement or one.evaluation.judged  # train's, the first
     metrics = {split: headline(measures[split], params.property.protocol) for split in judged_splits(task)}
+    trained_in = json.loads((model / "history.json").read_text())[0]
     needed = {"rows_needed": rows_needed(params.property.kappa)}
-    for name, content in {"metrics": metrics, "measures": measures | needed}.items():
+    for name, content in {"metrics": metrics | trained_in, "measures": measures | needed}.items():
         with atomic_file(results / f"{name}.json") as path:
             path.write_text(json_text(content | judgement))
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,12 +153,17 @@ def _compare(committed_lock: str, current: str) -> None:
     if not differing:
         print("every output has the hash of the committed dvc.lock")
         return
-    moved = max(_moved(), default=(0.0, "nothing"))
-    same = "same results" if moved[0] <= TOLERANCE else "OTHER RESULTS"
-    print(
-        f"{differing} of {len(after)} stages with other bytes than the committed dvc.lock, {same}: sigma and "
-        f"accuracies within {moved[0]:.2g} of the committed ({moved[1]}; tolerated: {TOLERANCE})"
-    )
+    pairs = list(_committed_and_current())
+    moved, which = max(_moved(pairs), default=(0.0, "nothing"))
+    told = f"{differing} of {len(after)} stages with other bytes than the committed dvc.lock"
+    within = f"sigma and accuracies within {moved:.2g} of the committed ({which}"
+    precisions = {(was["precision"], now["precision"]) for _, was, now in pairs}
+    other = sorted(f"{now}, not {was}" for was, now in precisions if was != now)
+    if other:
+        print(f"{told}, as precision auto is {' and '.join(other)}, on this machine: {within})")
+    else:
+        same = "same results" if moved <= TOLERANCE else "OTHER RESULTS"
+        print(f"{told}, {same}: {within}; tolerated: {TOLERANCE})")
 
 
 def _recipe(entry: dict[str, Any]) -> tuple[Any, ...]:
@@ -167,15 +172,21 @@ def _recipe(entry: dict[str, Any]) -> tuple[Any, ...]:
     return entry["cmd"], entry.get("params"), code
 
 
-def _moved() -> Iterator[tuple[float, str]]:
-    """How far each sigma and accuracy of the results is from the committed, and which it is."""
+def _committed_and_current() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Each metrics.json that is committed and there: its path, and both contents."""
     listed = subprocess.run(["git", "ls-files", "results/*/metrics.json"], capture_output=True, text=True).stdout
     for name in listed.splitlines():
         was = committed(name)
         if was and Path(name).exists():
-            before, after = dict(_measures(json.loads(was))), dict(_measures(json.loads(Path(name).read_text())))
-            for key in before.keys() & after.keys():
-                yield abs(before[key] - after[key]), f"{key} in {name}"
+            yield name, json.loads(was), json.loads(Path(name).read_text())
+
+
+def _moved(pairs: Iterable[tuple[str, dict[str, Any], dict[str, Any]]]) -> Iterator[tuple[float, str]]:
+    """How far each sigma and accuracy of the results is from the committed, and which it is."""
+    for name, was, now in pairs:
+        before, after = dict(_measures(was)), dict(_measures(now))
+        for key in before.keys() & after.keys():
+            yield abs(before[key] - after[key]), f"{key} in {name}"
 
 
 def _measures(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -18,13 +18,18 @@ ENTRY = {
 OTHER = [{"path": "out", "md5": "3"}]
 
 
+def results(sigma, accuracy, precision="bf16"):
+    measures = {"sigma": sigma, "accuracy_student": accuracy, "examples": 10}
+    return json.dumps({"train": measures, "holds": False, "precision": precision})
+
+
 @pytest.fixture
 def metrics(tmp_path, monkeypatch):
     """A committed metrics.json."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "results" / "task" / "student" / "metrics.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"train": {"sigma": 0.1, "accuracy_student": 0.9, "examples": 10}, "holds": False}))
+    path.write_text(results(0.1, 0.9))
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "results"]):
         subprocess.run([*git, *command], check=True)
@@ -50,7 +55,7 @@ def test_the_same_bytes(metrics, capsys):
     ],
 )
 def test_other_bytes_are_compared_by_their_results(metrics, capsys, sigma, accuracy, verdict, moved, which):
-    metrics.write_text(json.dumps({"train": {"sigma": sigma, "accuracy_student": accuracy, "examples": 99}}))
+    metrics.write_text(results(sigma, accuracy))
     # The bytes of inputs differ as well, as they do downstream of the first stage that differs.
     line = told(capsys, outs=OTHER, deps=[ENTRY["deps"][0], {"path": "data/x", "md5": "9"}])
     assert line.startswith(f"1 of 1 stages with other bytes than the committed dvc.lock, {verdict}: ")
@@ -58,6 +63,14 @@ def test_other_bytes_are_compared_by_their_results(metrics, capsys, sigma, accur
     assert which in line
     assert "tolerated: 0.01" in line
     assert "\n" not in line
+
+
+def test_another_precision_is_told_and_no_verdict(metrics, capsys):
+    metrics.write_text(results(0.15, 0.9, "fp32"))
+    line = told(capsys, outs=OTHER)
+    assert "as precision auto is fp32, not bf16, on this machine: " in line
+    assert "within 0.05 of the committed (train.sigma in" in line
+    assert "OTHER" not in line
 
 
 @pytest.mark.parametrize(
