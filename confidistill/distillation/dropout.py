@@ -35,7 +35,7 @@ def trained_dropout(precision: Precision) -> Iterator[None]:
     """Within the block every dropout of a model is `dropout` where it is trained on a processor in half precision.
 
     There it is up to a third of a step. In fp32, which is the reference's numbers to the draw, and on a GPU torch's
-    own stays.
+    own stays. The block should hold no more than the forward pass, as every call of torch in it is looked at.
     """
     if precision == "fp32" or torch.cuda.is_available():
         yield

@@ -85,13 +85,9 @@ def fit(
     if selection:
         best = KeepBest(selection, len(batches), checkpoints / "best", arguments.should_save)
         callbacks.append(best)
-    with (
-        used_rows(model, used_ids(data, pad_token_id)),
-        trained_attention(model, precision),
-        trained_dropout(precision),
-    ):
+    with used_rows(model, used_ids(data, pad_token_id)), trained_attention(model, precision):
         trainer = StepTrainer(model, arguments, train_dataset=data, callbacks=callbacks)
-        trainer.step_loss, trainer.batches = loss, batches
+        trainer.step_loss, trainer.batches = trained_dropout(precision)(loss), batches
         trainer.halves = training.micro_batch_size == "auto"
         trainer.micro_batch = None if training.micro_batch_size == "auto" else training.micro_batch_size
         trainer.loader = DataLoader(
