@@ -53,7 +53,7 @@ def fit(
     last step; and a row an epoch of the dev metric.
 
     A checkpoint is left in `checkpoints` every `checkpoint_steps`; called again with the same `inputs` and settings
-    after having been killed, it goes on from the last one and ends with the same weights (on CPU in fp32, to the byte).
+    after having been killed, it goes on from the last one and ends with the same weights (on a CPU, to the byte).
     The caller removes the folder once it has written what it wants to keep. Started under torchrun, every process
     takes its share of each batch, and the history is that of one process (to rounding, and but for dropout's noise).
 

@@ -62,12 +62,14 @@ def test_killed_and_run_again(assets, tmp_path, steps_run, stage):
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [stage]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("step", [2, 5, 6, 7, 11])
-def test_every_place_in_an_epoch(assets, tmp_path, stopped, step):
+def test_every_place_in_an_epoch(assets, tmp_path, stopped, step, precision):
     """Six steps an epoch, a checkpoint every two: in an epoch, at its end, right after it, near the end of the run."""
-    stopped("prediction", step)
-    stages.prediction(assets, tmp_path / "out")
-    stages.prediction(assets, tmp_path / "whole")
+    training = replace(TRAINING, precision=precision)  # dropout's random numbers differ, too
+    stopped("prediction", step, training=training)
+    stages.prediction(assets, tmp_path / "out", training=training)
+    stages.prediction(assets, tmp_path / "whole", training=training)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
