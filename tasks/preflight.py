@@ -12,6 +12,8 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from confidistill.architectures import architecture_named
+from confidistill.distillation.compatibility import check_precision
 from confidistill.errors import UserError, at_key
 from confidistill.files import atomic_file, atomic_folder
 from confidistill.sources.fetch import fetch
@@ -52,7 +54,7 @@ def preflight(params: Params) -> None:
     if base:
         check_fit(params, base)
         _check_disk(params, base)
-    _warn_of_slow_precision(params)
+    _check_precisions(params, base)
 
 
 def base_of(params: Params) -> Base | None:
@@ -172,13 +174,16 @@ def _check_disk(params: Params, base: Base) -> None:
         )
 
 
-def _warn_of_slow_precision(params: Params) -> None:
-    """One line on stderr for each precision that this machine only emulates: the run is possible, and very slow."""
+def _check_precisions(params: Params, base: Base | None) -> None:
+    """The models compute in them. One that this machine only emulates is a line on stderr: possible, and very slow."""
     settings = [params.teacher_of(task) for task in params.tasks]
     settings += [params.general_of(student) for student in params.students]
     for task, student in product(params.tasks, params.students):
         settings += [params.intermediate_of(task, student), params.prediction_of(task, student)]
     chosen = {setting.precision for setting in settings} - {"fp32", "auto"}
+    if base:
+        for precision in sorted(chosen):
+            check_precision(architecture_named(base.model_type), precision)
     if chosen:
         from confidistill.distillation.precision import resolve
 

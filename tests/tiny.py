@@ -142,7 +142,7 @@ def params(assets: Path, **changes) -> dict:
     content["students"] = {"S_2L": student}
     content["pairs"] = {f"{task}-S_2L": {"intermediate": {}, "prediction": {}} for task in ("plain", "varied")}
     for section in ("teacher", "general", "intermediate", "prediction"):
-        content[section] |= {"batch_size": 16, "epochs": 1, "checkpoint_steps": 2}
+        content[section] |= {"batch_size": 16, "epochs": 1, "checkpoint_steps": 2, "precision": "fp32"}
     content["teacher"] |= {"epochs": 4, "learning_rate": 3e-3}
     content["general"] |= {"sequences": 64, "max_length": 16}
     return content | changes

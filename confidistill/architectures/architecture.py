@@ -51,6 +51,8 @@ class Architecture:
     """Parts of weights that no hidden state depends on, such as what a classification head reads."""
     scores: bool = True
     """Whether transformers lets attention be computed by a function of ours, which gives scores before softmax."""
+    half: bool = True
+    """Whether transformers computes its models in half precision, weights in fp32 (autocast)."""
     narrower: bool = True
     """Whether a student may be narrower than the teacher it starts from."""
     window: Callable[[PretrainedConfig, int], int | None] = no_window

@@ -98,7 +98,7 @@ EUROBERT = Architecture(
 
 # Attention of their own, which gives no scores before softmax.
 MPNET = replace(BERT, model_type="mpnet", longest=_mpnet, unused=("pooler",), scores=False, masked_lm_head=None)
-DEBERTA = replace(ROBERTA, model_type="deberta", longest=positions, unused=(), scores=False)
+DEBERTA = replace(ROBERTA, model_type="deberta", longest=positions, unused=(), scores=False, half=False)
 
 FAMILIES = (
     BERT,
@@ -118,6 +118,6 @@ FAMILIES = (
     EUROBERT,
     MPNET,
     DEBERTA,
-    replace(DEBERTA, model_type="deberta-v2", projection="embeddings.embed_proj"),
+    replace(DEBERTA, model_type="deberta-v2", projection="embeddings.embed_proj", half=True),
     replace(BERT, model_type="megatron-bert", scores=False, masked_lm_head=None),
 )

@@ -25,6 +25,14 @@ def check_width(architecture: Architecture, teacher: int, student: int) -> None:
         )
 
 
+def check_precision(architecture: Architecture, precision: str) -> None:
+    """Raise a UserError if models of the family do not compute in the half precision that is asked for."""
+    if precision in ("bf16", "fp16") and not architecture.half:
+        raise UserError(
+            f"precision {precision}: a {architecture.model_type} computes in fp32 alone: set precision to auto or fp32"
+        )
+
+
 def why_no_features(teacher: Path, student: Path, spec: Spec) -> str | None:
     """Why hidden states of the student in one folder cannot be compared with those of the teacher in the other.
 

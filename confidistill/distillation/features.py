@@ -57,8 +57,7 @@ def feature_loss(
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         inputs = {key: batch[key] for key in names}
         mask = batch["attention_mask"]
-        if teacher.device != mask.device:
-            nn.Module.to(teacher, mask.device)
+        ready(teacher, mask.device)
         with torch.no_grad():
             target = forward(teacher, **inputs)
         hidden_states, scores = model(**inputs)
@@ -75,6 +74,20 @@ def feature_loss(
         return total
 
     return loss
+
+
+def ready(teacher: nn.Module, device: torch.device) -> None:
+    """Have a model that is not trained on the device, its linear maps in the number format that autocast computes in.
+
+    Autocast casts what it computes with: weights that stay would be cast anew, to the same, in each step.
+    """
+    if next(teacher.parameters()).device != device:
+        teacher.to(device)
+    if torch.is_autocast_enabled(device.type):
+        half = torch.get_autocast_dtype(device.type)
+        for layer in teacher.modules():
+            if isinstance(layer, nn.Linear) and layer.weight.dtype != half:
+                layer.to(half)
 
 
 def _narrower(one: int | None, other: int | None) -> int | None:

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from confidistill.architectures.architecture import Architecture
+from confidistill.distillation.compatibility import check_precision
 from confidistill.files import atomic_file
 from confidistill.threads import one_thread
 
@@ -75,6 +77,19 @@ def resolve(setting: Setting) -> Choice:
         "set precision to auto or fp32"
     )
     return Choice(setting, said, warning=True)
+
+
+def of_family(setting: Setting, architecture: Architecture) -> Setting:
+    """The setting; fp32 in place of auto, which is said, for a family that does not compute in half precision.
+
+    Raises:
+        UserError: half precision is asked for, and the family does not compute in it.
+    """
+    check_precision(architecture, setting)
+    if setting == "auto" and not architecture.half:
+        print(f"precision auto: fp32, as a {architecture.model_type} computes in nothing else", file=sys.stderr)
+        return "fp32"
+    return setting
 
 
 def settle(setting: Setting, record: Path) -> Precision:

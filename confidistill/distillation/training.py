@@ -13,8 +13,16 @@ from accelerate import PartialState
 from safetensors.torch import load_model
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
+from confidistill.architectures import architecture_of
 from confidistill.distillation.arguments import Training, backend, trainer_arguments
 from confidistill.distillation.attention import trained_attention
 from confidistill.distillation.checkpoints import (
@@ -27,7 +35,7 @@ from confidistill.distillation.checkpoints import (
 from confidistill.distillation.data import BucketedBatches, Examples, Sequences, collator, used_ids
 from confidistill.distillation.dropout import trained_dropout
 from confidistill.distillation.identity import identity
-from confidistill.distillation.precision import candidates, settle
+from confidistill.distillation.precision import Setting, candidates, of_family, settle
 from confidistill.distillation.processes import is_writer, own_place
 from confidistill.distillation.selection import KeepBest, Selection
 from confidistill.distillation.trainer import Loss, StepTrainer
@@ -65,17 +73,19 @@ def fit(
         rows: which examples of `data` an epoch is of; None: all.
 
     Raises:
-        UserError: the batch size is not a multiple of the number of processes; the loss is not finite.
+        UserError: the batch size is not a multiple of the number of processes; the model does not compute in the
+            precision; the loss is not finite.
     """
     process, processes = own_place()
     if training.batch_size % processes:
         raise UserError(f"batch_size {training.batch_size} is not a multiple of {processes} processes")
+    asked = _asked(training.precision, model)
     with writer_first():
         if is_writer():
             versions = (torch.__version__, transformers.__version__)
-            asked = asdict(training) | {"precision": candidates(training.precision)}
-            discard_other_runs(checkpoints, identity(inputs, asked, processes, versions))
-        precision = settle(training.precision, checkpoints / PRECISION)
+            settings = asdict(training) | {"precision": candidates(asked)}
+            discard_other_runs(checkpoints, identity(inputs, settings, processes, versions))
+        precision = settle(asked, checkpoints / PRECISION)
     batches = BucketedBatches(
         data.lengths, training.batch_size, training.seed, rows=rows, process=process, processes=processes
     )
@@ -104,6 +114,13 @@ def fit(
             load_model(model, best.folder / "model.safetensors")
     logged = [_row(row) for row in trainer.state.log_history if "loss" in row]
     return [{"precision": precision}, *logged, *(best.history() if best else [])]
+
+
+def _asked(setting: Setting, model: nn.Module) -> Setting:
+    """`of_family`, of what is a pretrained model or holds one; anything else computes in what it is asked to."""
+    families = (architecture_of(one.config) for one in model.modules() if isinstance(one, PreTrainedModel))
+    family = next(families, None)
+    return of_family(setting, family) if family else setting
 
 
 def _row(logged: dict[str, float]) -> dict[str, float | None]:

@@ -13,8 +13,9 @@ from confidistill.architectures.architecture import model_inputs
 from confidistill.classifiers import open_classifier
 from confidistill.confidence.measures import measure
 from confidistill.confidence.predictions import from_logits
+from confidistill.distillation import precision
 from confidistill.distillation import training as loop
-from confidistill.distillation.features import feature_loss
+from confidistill.distillation.features import feature_loss, ready
 from confidistill.distillation.finetuning import finetune_teacher
 from confidistill.distillation.general import start_student
 from confidistill.distillation.intermediate import distill_intermediate
@@ -145,6 +146,35 @@ def test_a_narrower_student_goes_on_where_it_was_stopped(folder, monkeypatch):
     assert not torch.equal(trained, start)
 
 
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_half_precision(tmp_path, capsys, monkeypatch, model_type):
+    """As torch computes it, even where it is emulated; one family does not, and is told of or goes on in fp32."""
+    monkeypatch.setattr(precision, "supported", lambda _: True)
+    monkeypatch.setattr(precision, "speed", lambda _: 2.0)
+    families.write_model(tmp_path / "base", model_type)
+
+    def train(setting):
+        finetune_teacher(
+            tmp_path / "base",
+            table(ROWS, seed=1),
+            table(8, seed=2),
+            tmp_path / setting,
+            label_names=LABELS,
+            max_length=LENGTH,
+            training=replace(TRAINING, precision=setting),
+            metric="accuracy",
+            checkpoints=tmp_path / "checkpoints",
+        )
+        return json.loads((tmp_path / setting / "history.json").read_text())[0]["precision"]
+
+    half = ARCHITECTURES[model_type].half
+    assert train("auto") == ("bf16" if half else "fp32")
+    assert (f"precision auto: fp32, as a {model_type} computes in nothing else" in capsys.readouterr().err) != half
+    if not half:
+        with pytest.raises(UserError, match=f"^precision bf16: a {model_type} computes in fp32 alone: set precision"):
+            train("bf16")
+
+
 @pytest.fixture(params=ARCHITECTURES)
 def batch_of(request):
     """A random model of 4 layers in evaluation mode, and a batch of what it takes with rows of 9, 3 and 5 tokens."""
@@ -166,6 +196,21 @@ def masked(scores, mask, window):
     if window is not None:
         hidden = hidden | ((places[:, None] - places).abs() > window)
     return scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1)
+
+
+@torch.no_grad()
+def test_a_teacher_in_half_precision_says_the_same_when_its_weights_are_cast_once(batch_of):
+    model, batch = batch_of
+    if not architecture_of(model.config).half:
+        pytest.skip("it computes in fp32 alone")
+    capture_scores(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        before = forward(model, **batch)
+        ready(model, model.device)
+        after = forward(model, **batch)
+    assert sum(weight.dtype == torch.bfloat16 for weight in model.parameters()) >= 8
+    for one, other in zip((*before.hidden_states, *before.scores), (*after.hidden_states, *after.scores), strict=True):
+        assert torch.equal(one, other)
 
 
 @torch.no_grad()

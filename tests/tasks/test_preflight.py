@@ -187,3 +187,11 @@ def test_what_a_family_cannot_do(quickstart, model_type, augmented, message):
     content["augment"] = content["augment"] if augmented else dict.fromkeys(content["augment"])
     content["students"]["small"]["initialisation"] = "random"
     assert refused(content).startswith(message)
+
+
+def test_half_precision_that_a_family_does_not_compute_in(quickstart):
+    content = with_base(quickstart, CONFIG | {"model_type": "deberta", "pad_token_id": 1})
+    content["augment"] = dict.fromkeys(content["augment"])
+    preflight(Params.model_validate(content))  # auto is fp32 then
+    content["pairs"]["movies-small"]["prediction"] = {"precision": "bf16"}
+    assert refused(content).startswith("precision bf16: a deberta computes in fp32 alone: set precision to auto")
