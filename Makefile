@@ -26,7 +26,7 @@ test: .venv/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m bench

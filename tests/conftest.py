@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import settings
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # of which there are more than cores: before torch is imported
+if "PYTEST_XDIST_WORKER" in os.environ:  # of which there is one a core: before torch is imported
     os.environ["OMP_NUM_THREADS"] = "1"
 
 # A runner started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
@@ -30,11 +30,6 @@ FIRST: Sequence[str] = (
     "tests/export/test_pipeline.py",
     "tests/test_cli.py",
 )
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Three for two cores: the longest tests wait, for servers and for processes of theirs to start."""
-    return (os.cpu_count() or 2) * 3 // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

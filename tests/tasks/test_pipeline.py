@@ -77,7 +77,7 @@ def test_metrics_hold_the_keys_of_the_contract(project):
     measures = json.loads((project / "results/plain/S_2L/measures.json").read_text())
     assert set(metrics) == {"train", "dev", "holds", "verdict", "protocol", "kappa", "precision"}
     assert metrics["precision"] == "fp32"
-    assert set(measures) == {*metrics, "rows_needed"} and measures["rows_needed"] == 1197
+    assert set(measures) == {*metrics, "rows_needed"} - {"precision"} and measures["rows_needed"] == 1197
     headline = {"sigma", "sigma_low", "sigma_high", "accuracy_teacher", "accuracy_student", "agreement"}
     for split in ("train", "dev"):
         assert set(metrics[split]) == headline

@@ -78,7 +78,7 @@ def test_variants_transfer_text_and_other_seeds_count(tmp_path: Path, monkeypatc
     assert costs["predict_teacher@movies"].examples == 3000 * 11 + 70 + 1000  # ten variants of each, and dev
     assert costs["distill_intermediate@movies-S_3L"].examples == 3000 * 2 + 70  # of which an epoch has one
     stage_2 = costs["distill_prediction@movies-S_3L"]
-    assert stage_2.examples == 12 * (3000 * 2 + 70)
+    assert stage_2.examples == 6 * (3000 * 2 + 70)
     both = stage_2.work + costs["distill_intermediate@movies-S_3L"].work
     assert costs["repeat@movies-S_3L-2"].work == pytest.approx(both)
     assert costs["reseed_teacher@movies-7"].work == costs["finetune_teacher@movies"].work
