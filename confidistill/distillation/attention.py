@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from confidistill.distillation.precision import Precision
+from confidistill.distillation.precision import Precision, half_on_processor
 
 
 @contextmanager
@@ -17,7 +16,7 @@ def trained_attention(model: nn.Module, precision: Precision) -> Iterator[None]:
     Without dropout torch's fused kernel would be taken, whose backward pass there takes longer than the rest of a step;
     eager attention is the same sums, in another order. A model whose attention is not fused stays as it is.
     """
-    half = precision != "fp32" and not torch.cuda.is_available()
+    half = half_on_processor(precision)
     if half and isinstance(model, PreTrainedModel) and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation("eager")
         try:

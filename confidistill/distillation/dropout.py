@@ -1,14 +1,14 @@
 """Dropout on a processor, for which torch draws a random number for each element, with one thread."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from confidistill.distillation.precision import Precision
+from confidistill.distillation.precision import Precision, half_on_processor
 
 STEPS = 1 << 16
 """A rate is a multiple of 1 / STEPS: 16 random bits decide on an element."""
@@ -37,11 +37,8 @@ def trained_dropout(precision: Precision) -> Iterator[None]:
     There it is up to a third of a step. In fp32, which is the reference's numbers to the draw, and on a GPU torch's
     own stays. The block should hold no more than the forward pass, as every call of torch in it is looked at.
     """
-    if precision == "fp32" or torch.cuda.is_available():
+    with _Redirected() if half_on_processor(precision) else nullcontext():
         yield
-    else:
-        with _Redirected():
-            yield
 
 
 class _Redirected(TorchFunctionMode):

@@ -51,6 +51,11 @@ def supported(precision: Precision) -> bool:
     return x86 or (not torch.cpu._is_avx2_supported() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def half_on_processor(precision: Precision) -> bool:
+    """Whether it is half precision, and the processor computes in it: there is no GPU."""
+    return precision != "fp32" and not torch.cuda.is_available()
+
+
 def candidates(setting: Setting) -> tuple[Precision, ...]:
     """What the setting may come to on this machine."""
     if setting != "auto":

@@ -43,19 +43,22 @@ def folder(request, tmp_path_factory):
     """base/, and a teacher of it."""
     path = tmp_path_factory.mktemp(request.param)
     families.write_model(path / "base", request.param)
-    train, dev = table(ROWS, seed=1), table(8, seed=2)
+    finetune(path, path / "teacher", TRAINING)
+    return path
+
+
+def finetune(folder, output, training):
     finetune_teacher(
-        path / "base",
-        train,
-        dev,
-        path / "teacher",
+        folder / "base",
+        table(ROWS, seed=1),
+        table(8, seed=2),
+        output,
         label_names=LABELS,
         max_length=LENGTH,
-        training=TRAINING,
+        training=training,
         metric="accuracy",
-        checkpoints=path / "checkpoints",
+        checkpoints=folder / "checkpoints",
     )
-    return path
 
 
 def with_logits(folder, rows):
@@ -154,17 +157,7 @@ def test_half_precision(tmp_path, capsys, monkeypatch, model_type):
     families.write_model(tmp_path / "base", model_type)
 
     def train(setting):
-        finetune_teacher(
-            tmp_path / "base",
-            table(ROWS, seed=1),
-            table(8, seed=2),
-            tmp_path / setting,
-            label_names=LABELS,
-            max_length=LENGTH,
-            training=replace(TRAINING, precision=setting),
-            metric="accuracy",
-            checkpoints=tmp_path / "checkpoints",
-        )
+        finetune(tmp_path, tmp_path / setting, replace(TRAINING, precision=setting))
         return json.loads((tmp_path / setting / "history.json").read_text())[0]["precision"]
 
     half = ARCHITECTURES[model_type].half
