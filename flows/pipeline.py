@@ -22,13 +22,14 @@ from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError, exits_cleanly
-from flows import PATIENCE, artifacts, dag, here, processes, remote, server
+from flows import PATIENCE, artifacts, here, processes, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
-from flows.schedule import Schedule
 from flows.stage import RESTORED, UNCHANGED, reproduce
+from tasks import dag, places
 from tasks.params import load
 from tasks.preflight import preflight
+from tasks.schedule import Schedule
 
 WORKERS = 2
 TELL_SECONDS = 60.0  # of waiting, then twice as many, and so on
@@ -84,7 +85,8 @@ def pipeline(
         force: run them even if they are up to date.
         workers: how many stages run here side by side.
         gpus: how many GPUs of this machine to use, one stage at a time on each; none: all that it has. Without
-            a GPU, how many of the stages marked for one run on the CPU side by side; none: one at a time.
+            a GPU, how many of the stages marked for one run on the CPU side by side, each on its share of the cores;
+            none: one at a time.
         gpu_pool: the work pool that gets the stages marked for a GPU; none: they run here.
         patience: seconds of silence of a work pool's run after which its stage is sent out again.
     """
@@ -92,7 +94,8 @@ def pipeline(
         with own_clone("a pipeline"):
             stages = plan(targets or [])
             pool = remote.find(gpu_pool, patience) if gpu_pool else None
-            devices, per_stage = ([], 1) if pool else here.devices(gpus)
+            devices, per_stage = ([], 1) if pool else places.devices(gpus, here.processes())
+            places.share_cores(devices.count(places.CPU))
             schedule = Schedule(
                 stages, workers=workers, devices=devices, per_stage=per_stage, elsewhere=pool is not None
             )
@@ -164,7 +167,7 @@ class Run:
             devices = self._schedule.start(name)
             if devices is None:
                 continue
-            gpus = [device for device in devices if device != here.CPU]
+            gpus = [device for device in devices if device != places.CPU]
             pool = self._pool if self._schedule.runs_elsewhere(name) else None
             future = self._submit(run_stage, name, force=self._force, gpus=gpus, pool=pool)
             future.add_done_callback(partial(self._tell_end, name))

@@ -28,12 +28,13 @@ from prefect.deployments import run_deployment
 from prefect.states import Cancelling, Crashed, State
 
 from confidistill.errors import UserError
-from flows import dag, processes, server
+from flows import processes, server
 from flows.logs import StageError
 from flows.run_cache import NO_RESULT
 from flows.signs_of_life import sigmas_in
 from flows.stage import on_the_network, push_inputs, run_cache
-from flows.training_progress import Stops
+from tasks import dag
+from tasks.training_progress import Stops
 
 ATTEMPTS = 5
 POLL_SECONDS = 2.0

@@ -23,7 +23,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.objects import Artifact
 
-from flows.training_progress import SigmasOfNow
+from tasks.training_progress import SigmasOfNow
 
 BEATS_PER_PATIENCE = 6
 SIGMAS = "sigma(Tr) after each epoch"

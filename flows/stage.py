@@ -14,13 +14,13 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
-from flows import PATIENCE, dag, processes, training_progress
+from flows import PATIENCE, processes
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.run_cache import NO_RESULT
 from flows.search.settings import write_settings
 from flows.signs_of_life import signs_of_life
-from tasks import params
+from tasks import dag, params, training_progress
 from tasks.dvc import CHATTER
 
 REVISION = re.compile(r"[0-9a-f]{40}")

@@ -1,64 +1,79 @@
 """`dvc repro`, telling which stage of how many is at work, and whether the committed results came out again.
 
-Usage: python -m tasks.repro [arguments of dvc repro]
+Usage: python -m tasks.repro [--jobs N|auto] [arguments of dvc repro]
+
+`--jobs`: how many stages run side by side, each on its share of the cores, or on GPUs of its own; auto: as many as
+there are cores. Of dvc repro's arguments it goes with targets alone.
 """
 
+import argparse
 import json
-import os
-import re
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError, exits_cleanly
+from tasks import dag
 from tasks.committed import committed
-from tasks.dvc import CHATTER, repository, search_path
-from tasks.lock import LOCK, stages_in
+from tasks.counted import Run
+from tasks.dvc import repository
+from tasks.lock import LOCK
 from tasks.params import Params, load
+from tasks.places import cores, share_cores
 from tasks.preflight import preflight
-from tasks.warm import Warm
+from tasks.reproduced import compare
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
 
-STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<name>[^']+)'(?P<rest>.*)")
 # Options of dvc repro that choose the stages it looks at.
 CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "recursive", "glob")
-# Of sigma and of accuracies, which processors that round otherwise may move. (SSE4 in place of AVX-512, 600 rows of
-# `movies` in fp32: 3e-9; rounding grows with the steps, and in bf16.)
-TOLERANCE = 0.01
-CODE = ("confidistill/", "tasks/", "params.yaml")
-# What the counter already tells, or nobody needs here.
-QUIET = (*CHATTER, "> ", "Updating lock file")
 
 
 @exits_cleanly
 def main() -> None:
     signal.signal(signal.SIGTERM, _end_all)
+    jobs, arguments = _jobs(sys.argv[1:])
     params = load()
     preflight(params)  # what makes the run impossible is told in one line, before DVC starts
-    stages, changed = _look(sys.argv[1:])
-    if not changed and not sys.argv[1:]:  # DVC would only find the same again
+    stages, changed = _look(arguments)
+    if not changed and not arguments:  # DVC would only find the same again
         print(f"0 of {stages} stages run, {stages} up to date")
         return
     committed_lock = committed(LOCK).decode()
+    share_cores(jobs)
     run = Run(stages)
-    first = None if sys.argv[1:] else _first_pair(params)
-    if first:
-        run.repro([f"evaluate@{'-'.join(first)}"])
-        print(f"    {_verdict(*first)}", flush=True)
-    run.repro(sys.argv[1:])
-    ran = run.ran
-    dry = "--dry" in sys.argv
+    first = None if arguments else _first_pair(params)
+    if jobs > 1:
+        wanted = (dag.read([_evaluate(first)]) if first else {}) | dag.read(arguments)  # the first pair's first
+        run.side_by_side(wanted, jobs, params.processes, partial(_tell_first, first))
+    else:
+        if first:
+            run.repro([_evaluate(first)])
+            _tell_first(first, _evaluate(first))
+        run.repro(arguments)
+    ran = len(run.ran)
+    dry = "--dry" in arguments
     print(f"{ran} of {stages} stages {'would run' if dry else 'run'}, {stages - ran} up to date")
     if ran and committed_lock and not dry:
-        _compare(committed_lock, LOCK.read_text())
+        compare(committed_lock, LOCK.read_text())
+
+
+def _jobs(given: list[str]) -> tuple[int, list[str]]:
+    """How many stages side by side, and what is left for DVC."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("--jobs", default="1")
+    asked, arguments = options.parse_known_args(given)
+    if asked.jobs != "auto" and not (asked.jobs.isdecimal() and int(asked.jobs)):
+        raise UserError(f"--jobs {asked.jobs}: a whole number from 1 up, or auto, is needed")
+    jobs = cores() if asked.jobs == "auto" else int(asked.jobs)
+    if jobs > 1 and (option := next((each for each in arguments if each.startswith("-")), None)):
+        raise UserError(f"--jobs {asked.jobs} goes with targets alone: leave {option} out, or --jobs")
+    return jobs, arguments
 
 
 def _end_all(number: int, _frame: object) -> None:
@@ -71,44 +86,6 @@ def _end_all(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-class Run:
-    """One or more `dvc repro`, a line for each stage that runs, of so many in all."""
-
-    def __init__(self, stages: int) -> None:
-        self.stages = stages
-        self.ran = 0
-        self._seen: set[str] = set()  # DVC may name a stage twice
-        self._started = time.monotonic()
-        self._warm, self._own = Warm(), os.environ | {"PATH": search_path()}
-
-    def repro(self, arguments: list[str]) -> None:
-        """Run `dvc repro ARGUMENTS`.
-
-        Raises:
-            UserError: a stage has failed.
-        """
-        command = [sys.executable, "-m", "dvc", "repro", *arguments]
-        environment = self._warm.environment(self._own)
-        # Only stdout is read: progress bars are on stderr and stay on the terminal.
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self._warm.see(line, self._own)
-                self._tell(line)
-        if process.returncode:
-            raise UserError("the pipeline stopped at the stage above: mend what it says and run the same command again")
-
-    def _tell(self, line: str) -> None:
-        if match := STAGE_LINE.match(line):
-            self._seen.add(match["name"])
-            if line.startswith("Running"):
-                self.ran += 1
-                minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-                print(f"[{len(self._seen)}/{self.stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
-        elif line.strip() and not line.startswith(QUIET):
-            print(f"    {line}", end="", flush=True)
-
-
 def _first_pair(params: Params) -> tuple[str, str] | None:
     """Where its student is still to be made, the first pair: in a long run its verdict comes first."""
     task, student = next(iter(params.tasks)), next(iter(params.students))
@@ -116,11 +93,20 @@ def _first_pair(params: Params) -> tuple[str, str] | None:
     return None if made or (len(params.tasks), len(params.students)) == (1, 1) else (task, student)
 
 
-def _verdict(task: str, student: str) -> str:
+def _evaluate(pair: tuple[str, str]) -> str:
+    return f"evaluate@{'-'.join(pair)}"
+
+
+def _tell_first(pair: tuple[str, str] | None, stage: str) -> None:
+    """The pair's verdict, once its last stage is done."""
+    if pair is None or stage != _evaluate(pair):
+        return
+    task, student = pair
     metrics = json.loads((Path("results") / task / student / "metrics.json").read_text())
     sigma = metrics["train"][SIGMA[metrics["protocol"]]]
     shown = "undefined" if sigma is None else f"{sigma:.4f}"
-    return f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
+    told = f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
+    print(f"    {told}", flush=True)
 
 
 def _look(arguments: list[str]) -> tuple[int, bool]:
@@ -142,60 +128,6 @@ def _look(arguments: list[str]) -> tuple[int, bool]:
     with repository(wait_for_lock=False) as repo:
         repo.reproduce(**choice, repro_fn=look)
     return looked_at, changed
-
-
-def _compare(committed_lock: str, current: str) -> None:
-    """Say whether the outputs have the hashes of the committed dvc.lock, or how far the results are from its."""
-    before, after = map(stages_in, (committed_lock, current))
-    if any(name not in before or _recipe(before[name]) != _recipe(after[name]) for name in after):
-        return  # another experiment, or other code
-    differing = sum(before[name].get("outs") != after[name].get("outs") for name in after)
-    if not differing:
-        print("every output has the hash of the committed dvc.lock")
-        return
-    pairs = list(_committed_and_current())
-    moved, which = max(_moved(pairs), default=(0.0, "nothing"))
-    told = f"{differing} of {len(after)} stages with other bytes than the committed dvc.lock"
-    within = f"sigma and accuracies within {moved:.2g} of the committed ({which}"
-    precisions = {(was["precision"], now["precision"]) for _, was, now in pairs}
-    other = sorted(f"{now}, not {was}" for was, now in precisions if was != now)
-    if other:
-        print(f"{told}, as precision auto is {' and '.join(other)}, on this machine: {within})")
-    else:
-        same = "same results" if moved <= TOLERANCE else "OTHER RESULTS"
-        print(f"{told}, {same}: {within}; tolerated: {TOLERANCE})")
-
-
-def _recipe(entry: dict[str, Any]) -> tuple[Any, ...]:
-    """A stage's command, parameters and code: what it is, whatever its inputs' bytes are."""
-    code = [dep for dep in entry.get("deps", []) if dep["path"].startswith(CODE)]
-    return entry["cmd"], entry.get("params"), code
-
-
-def _committed_and_current() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Each metrics.json that is committed and there: its path, and both contents."""
-    listed = subprocess.run(["git", "ls-files", "results/*/metrics.json"], capture_output=True, text=True).stdout
-    for name in listed.splitlines():
-        was = committed(name)
-        if was and Path(name).exists():
-            yield name, json.loads(was), json.loads(Path(name).read_text())
-
-
-def _moved(pairs: Iterable[tuple[str, dict[str, Any], dict[str, Any]]]) -> Iterator[tuple[float, str]]:
-    """How far each sigma and accuracy of the results is from the committed, and which it is."""
-    for name, was, now in pairs:
-        before, after = dict(_measures(was)), dict(_measures(now))
-        for key in before.keys() & after.keys():
-            yield abs(before[key] - after[key]), f"{key} in {name}"
-
-
-def _measures(metrics: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Every sigma and accuracy of a metrics.json, with its path in it."""
-    for key, value in metrics.items():
-        if isinstance(value, dict):
-            yield from _measures(value, f"{prefix}{key}.")
-        elif key.startswith(("sigma", "accuracy")) and isinstance(value, float):
-            yield prefix + key, value
 
 
 if __name__ == "__main__":

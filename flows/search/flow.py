@@ -1,6 +1,5 @@
 """The search under Prefect: which trial is run when, and what is told of it."""
 
-import os
 import signal
 from functools import partial
 from queue import SimpleQueue
@@ -24,7 +23,8 @@ from flows.search.outcome import refutation, told
 from flows.search.space import overrides, shown
 from flows.search.study import Study
 from flows.search.trial import Outcome, Trial
-from flows.training_progress import Stops
+from tasks import places
+from tasks.training_progress import Stops
 
 REFUSED = "Refused"
 
@@ -74,13 +74,11 @@ def run(
 
 
 def _places(workers: int) -> list[dict[str, str]]:
-    """The environment of each trial that runs side by side with others: GPUs, or cores, of its own."""
-    devices, per_trial = here.devices(None)
-    if here.CPU in devices:
-        if workers == 1 or "OMP_NUM_THREADS" in os.environ:
-            return [{} for _ in range(workers)]
-        cores = len(os.sched_getaffinity(0))
-        return [{"OMP_NUM_THREADS": str(max(1, cores // workers))} for _ in range(workers)]
+    """What is particular in the environment of each trial that runs side by side with others: GPUs of its own."""
+    devices, per_trial = places.devices(None, here.processes())
+    if places.CPU in devices:
+        places.share_cores(workers)
+        return [{} for _ in range(workers)]
     if workers * per_trial > len(devices):
         raise UserError(f"--workers {workers}: this machine has {len(devices)} GPUs, and a trial takes {per_trial}")
     chunks = [devices[index * per_trial : (index + 1) * per_trial] for index in range(workers)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from confidistill.confidence.verdict import Protocol
 from confidistill.errors import UserError
-from flows import dag
 from flows.search.space import Space, space_of
+from tasks import dag
 from tasks.dvc import repository
 from tasks.lock import stages_in
 from tasks.params import PARAMS_FILE, load

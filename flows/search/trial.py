@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from confidistill.errors import UserError
-from flows import processes, training_progress
+from flows import processes
 from flows.logs import StageError
 from flows.search.job import Job, git
 from flows.search.settings import with_overrides
 from flows.search.space import Settings, overrides
-from flows.training_progress import Stops
+from tasks import training_progress
 from tasks.pairs import parse_measures
 from tasks.params import PARAMS_FILE
+from tasks.training_progress import Stops
 
 # By a signal, memory's or a hand's, as Python says it (-9) or a shell that waited (137); 130 is Ctrl-C.
 KILLED = re.compile(r"exited with (-\d|129|13[1-9]|14\d)")

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from confidistill.errors import UserError
-from tasks import repro
 from tasks.lock import stages_in
+from tasks.reproduced import compare
 
 ENTRY = {
     "cmd": "a",
@@ -38,7 +38,7 @@ def metrics(tmp_path, monkeypatch):
 
 def told(capsys, **changes):
     committed, current = (json.dumps({"stages": {"one": one}}) for one in (ENTRY, ENTRY | changes))
-    repro._compare(committed, current)
+    compare(committed, current)
     return capsys.readouterr().out.strip()
 
 

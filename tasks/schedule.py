@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from flows.dag import Stage
+from tasks.dag import Stage
 
 
 class Schedule:

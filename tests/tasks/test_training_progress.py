@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flows import training_progress
+from tasks import training_progress
 
 
 def write(folder, step, losses):

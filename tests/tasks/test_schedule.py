@@ -1,15 +1,15 @@
 """The schedule alone: each stage once, after what it needs, within the limits, whatever the order of the ends."""
 
-from pathlib import Path
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from confidistill.errors import UserError
-from flows import here
-from flows.dag import Stage
-from flows.schedule import Schedule
+from tasks.dag import Stage
+from tasks.places import devices, share_cores
+from tasks.schedule import Schedule
 
 
 @st.composite
@@ -70,18 +70,27 @@ def test_a_stage_of_several_processes_takes_several_gpus() -> None:
     assert schedule.start("c") == ["4", "0"]
 
 
-def test_devices_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_devices_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert here.devices(None) == (["cpu"], 1)
-    assert here.devices(2) == (["cpu", "cpu"], 1)
+    assert devices(None, 1) == (["cpu"], 1)
+    assert devices(2, 1) == (["cpu", "cpu"], 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
-    assert here.devices(None) == (["4", "6", "7"], 1)
-    assert here.devices(2) == (["4", "6"], 1)
+    assert devices(None, 1) == (["4", "6", "7"], 1)
+    assert devices(2, 1) == (["4", "6"], 1)
     with pytest.raises(UserError, match="--gpus 4: this machine has 3"):
-        here.devices(4)
-    Path("params.yaml").write_text("processes: 2\n")
-    assert here.devices(None) == (["4", "6", "7"], 2)
-    Path("params.yaml").write_text("processes: 4\n")
+        devices(4, 1)
+    assert devices(None, 2) == (["4", "6", "7"], 2)
     with pytest.raises(UserError, match=r"params.yaml: processes: 4, but this machine has 3 GPUs"):
-        here.devices(None)
+        devices(None, 4)
+
+
+@pytest.mark.parametrize(
+    ("side_by_side", "own", "told"), [(1, None, None), (2, None, "4"), (3, None, "2"), (9, None, "1"), (2, "7", "7")]
+)
+def test_stages_side_by_side_share_the_cores(
+    side_by_side: int, own: str | None, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "environ", {} if own is None else {"OMP_NUM_THREADS": own})
+    share_cores(side_by_side)
+    assert os.environ.get("OMP_NUM_THREADS") == told

@@ -1,0 +1,122 @@
+"""Stages run by DVC, one after the other or side by side, a line for each, of so many in all."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from functools import partial
+
+from confidistill.errors import UserError
+from tasks import dag, places
+from tasks.dvc import CHATTER, search_path
+from tasks.schedule import Schedule
+from tasks.training_progress import told
+from tasks.warm import Warm
+
+STAGE_LINE = re.compile(r"^(?P<does>Running stage|Stage) '(?P<name>[^']+)'")
+# What the counter already tells, or nobody needs here.
+QUIET = (*CHATTER, "> ", "Updating lock file")
+STOPPED = "the pipeline stopped at {}: mend what it says and run the same command again"
+
+
+class Run:
+    """One or more runs of DVC, a line for each stage that they run, of so many in all."""
+
+    def __init__(self, stages: int) -> None:
+        self.stages = stages
+        self.ran: set[str] = set()
+        self._seen: set[str] = set()  # DVC may name a stage twice
+        self._started = time.monotonic()
+        self._warm, self._own = Warm(), os.environ | {"PATH": search_path()}
+        self._telling = threading.Lock()
+
+    def repro(self, arguments: list[str]) -> None:
+        """Run `dvc repro ARGUMENTS`.
+
+        Raises:
+            UserError: a stage has failed.
+        """
+        # Only stdout is read: progress bars are on stderr and stay on the terminal.
+        if self._dvc(["repro", *arguments], partial(self._tell, before="")):
+            raise UserError(STOPPED.format("the stage above"))
+
+    def side_by_side(
+        self, stages: Mapping[str, dag.Stage], jobs: int, processes: int, done: Callable[[str], None]
+    ) -> None:
+        """Bring `stages` up to date, up to `jobs` at once, those first that come first; tell `done` of each.
+
+        Each has its share of the cores, or GPUs of its own (`processes`). Where one fails nothing more is started, and
+        those that run go on to their end.
+
+        Raises:
+            UserError: a stage has failed; there are too few GPUs.
+        """
+        devices, per_stage = places.devices(None, processes)
+        on_processor = devices == [places.CPU]
+        schedule = Schedule(
+            stages, workers=jobs, devices=devices * jobs if on_processor else devices, per_stage=per_stage
+        )
+        before, stale = dag.lock_entries(), dag.changed(stages)
+        running: dict[Future[int], str] = {}
+        failed: list[str] = []
+        with ThreadPoolExecutor(jobs) as pool:
+            while schedule and not (failed and not running):
+                for name in [] if failed else schedule.ready():
+                    if name not in stale:
+                        self._seen.add(name)
+                        schedule.settle(name)
+                    elif (held := schedule.start(name)) is not None:
+                        running[pool.submit(self._one, name, [] if on_processor else held)] = name
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    if future.result():
+                        failed.append(name)
+                        continue
+                    schedule.finish(name)
+                    if name in self.ran:
+                        stale |= {other for other, stage in stages.items() if name in stage.upstream}
+                    done(name)
+        dag.order_lock(before, stages)
+        if failed:
+            raise UserError(STOPPED.format(" and ".join(failed)))
+
+    def _one(self, name: str, gpus: list[str]) -> int:
+        """Bring one stage up to date; DVC's exit status."""
+        tell = partial(self._tell, before=f"{name}: ")
+        devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+        with told(name, tell) if sys.stderr.isatty() else nullcontext():
+            return self._dvc(["--wait-for-lock", "repro", "--single-item", name], tell, devices, subprocess.STDOUT)
+
+    def _dvc(
+        self,
+        arguments: list[str],
+        tell: Callable[[str], None],
+        devices: Mapping[str, str] | None = None,
+        stderr: int | None = None,
+    ) -> int:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        environment = self._warm.environment(self._own) | dict(devices or {})
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", env=environment
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._warm.see(line, self._own)
+                tell(line)
+        return process.returncode
+
+    def _tell(self, line: str, before: str) -> None:
+        with self._telling:
+            if match := STAGE_LINE.match(line):
+                self._seen.add(match["name"])
+                if match["does"] == "Running stage":
+                    self.ran.add(match["name"])
+                    minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+                    print(f"[{len(self._seen)}/{self.stages}] {match['name']}  at {minutes}:{seconds:02d}", flush=True)
+            elif line.strip() and not line.startswith(QUIET):
+                print(f"    {before}{line.rstrip()}", flush=True)
