@@ -18,7 +18,7 @@ install = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versio
 .PHONY: demo test check bench clean moved
 
 demo: .venv/.installed
-	@$(BIN)/python -m tasks.repro
+	@$(BIN)/python -m tasks.repro --jobs auto
 	@$(BIN)/confidistill report
 
 test: .venv/.installed-dev

@@ -28,10 +28,8 @@ def compare(committed_lock: str, current: str) -> None:
     moved, which = max(_moved(pairs), default=(0.0, "nothing"))
     told = f"{differing} of {len(after)} stages with other bytes than the committed dvc.lock"
     within = f"sigma and accuracies within {moved:.2g} of the committed ({which}"
-    precisions = {(was["precision"], now["precision"]) for _, was, now in pairs}
-    other = sorted(f"{now}, not {was}" for was, now in precisions if was != now)
-    if other:
-        print(f"{told}, as precision auto is {' and '.join(other)}, on this machine: {within})")
+    if other := sorted({reason for _, was, now in pairs for reason in _otherwise(was, now)}):
+        print(f"{told}, as {' and '.join(other)}, here: {within})")
     else:
         same = "same results" if moved <= TOLERANCE else "OTHER RESULTS"
         print(f"{told}, {same}: {within}; tolerated: {TOLERANCE})")
@@ -41,6 +39,19 @@ def _recipe(entry: dict[str, Any]) -> tuple[Any, ...]:
     """A stage's command, parameters and code: what it is, whatever its inputs' bytes are."""
     code = [dep for dep in entry.get("deps", []) if dep["path"].startswith(CODE)]
     return entry["cmd"], entry.get("params"), code
+
+
+def _otherwise(was: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What a student was trained in that the committed one was not: sums are rounded otherwise, step by step."""
+    if was["precision"] != now["precision"]:
+        yield f"precision auto is {now['precision']}, not {was['precision']}"
+    if was.get("threads") != now.get("threads"):
+        yield f"training takes {_taken(now)}, not {_taken(was)}"
+
+
+def _taken(trained_in: dict[str, Any]) -> str:
+    threads = trained_in.get("threads")
+    return "a GPU" if threads is None else "1 thread" if threads == 1 else f"{threads} threads"
 
 
 def _committed_and_current() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

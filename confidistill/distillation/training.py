@@ -56,7 +56,8 @@ def fit(
     selection: Selection | None = None,
     rows: Rows | None = None,
 ) -> list[dict[str, Any]]:
-    """Train `model` in place and return its history: a row of the precision; rows of mean loss since the last such row,
+    """Train `model` in place and return its history: a row of the precision and, on a processor,
+    of the threads; rows of mean loss since the last such row,
     of learning rate and gradient norm (None where fp16 overflowed, a step that is not taken), the last of them at the
     last step; and a row an epoch of the dev metric.
 
@@ -113,7 +114,8 @@ def fit(
         if best and arguments.should_save:
             load_model(model, best.folder / "model.safetensors")
     logged = [_row(row) for row in trainer.state.log_history if "loss" in row]
-    return [{"precision": precision}, *logged, *(best.history() if best else [])]
+    trained_in = {"precision": precision} | ({} if torch.cuda.is_available() else {"threads": torch.get_num_threads()})
+    return [trained_in, *logged, *(best.history() if best else [])]
 
 
 def _asked(setting: Setting, model: nn.Module) -> Setting:

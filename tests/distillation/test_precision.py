@@ -85,11 +85,13 @@ def test_another_machine_begins_anew(machine):
     assert here != candidates("auto")
 
 
-def test_the_precision_is_in_the_history(machine, assets, tmp_path):
+def test_what_it_was_trained_in_is_in_the_history(machine, assets, tmp_path):
     machine(True, 3.0)
     for setting, expected in (("auto", "bf16"), ("fp32", "fp32")):
         stages.intermediate(assets, tmp_path / setting, training=replace(TRAINING, epochs=1, precision=setting))
-        assert json.loads((tmp_path / setting / "history.json").read_text())[0] == {"precision": expected}
+        assert json.loads((tmp_path / setting / "history.json").read_text())[0] == {
+            "precision": expected, "threads": torch.get_num_threads()
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(("precision", "fused"), [("fp32", True), ("bf16", False)])

@@ -25,7 +25,7 @@ def project(tmp_path_factory):
     content["general"]["sequences"] = 0
     content |= {"models": {"base": "base", "mlm": None}, "vectors": None, "corpus": None, "export": VARIANTS}
     folder = tiny.write_clone(tmp_path_factory.mktemp("project"), content)
-    (folder.parent / "log").write_text(tiny.run(folder, "tasks.repro").stdout)
+    (folder.parent / "log").write_text(tiny.run(folder, "tasks.repro", "--jobs", "2").stdout)
     return folder
 
 

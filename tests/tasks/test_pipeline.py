@@ -75,9 +75,9 @@ def test_the_first_verdict_is_told_before_the_second_pair_is_distilled(project):
 def test_metrics_hold_the_keys_of_the_contract(project):
     metrics = tiny.metrics(project, "plain", "S_2L")
     measures = json.loads((project / "results/plain/S_2L/measures.json").read_text())
-    assert set(metrics) == {"train", "dev", "holds", "verdict", "protocol", "kappa", "precision"}
-    assert metrics["precision"] == "fp32"
-    assert set(measures) == {*metrics, "rows_needed"} - {"precision"} and measures["rows_needed"] == 1197
+    assert set(metrics) == {"train", "dev", "holds", "verdict", "protocol", "kappa", "precision", "threads"}
+    assert (metrics["precision"], metrics["threads"]) == ("fp32", 1)
+    assert set(measures) == {*metrics, "rows_needed"} - {"precision", "threads"} and measures["rows_needed"] == 1197
     headline = {"sigma", "sigma_low", "sigma_high", "accuracy_teacher", "accuracy_student", "agreement"}
     for split in ("train", "dev"):
         assert set(metrics[split]) == headline

@@ -18,9 +18,9 @@ ENTRY = {
 OTHER = [{"path": "out", "md5": "3"}]
 
 
-def results(sigma, accuracy, precision="bf16"):
+def results(sigma, accuracy, **trained_in):
     measures = {"sigma": sigma, "accuracy_student": accuracy, "examples": 10}
-    return json.dumps({"train": measures, "holds": False, "precision": precision})
+    return json.dumps({"train": measures, "holds": False, "precision": "bf16", "threads": 1} | trained_in)
 
 
 @pytest.fixture
@@ -65,10 +65,22 @@ def test_other_bytes_are_compared_by_their_results(metrics, capsys, sigma, accur
     assert "\n" not in line
 
 
-def test_another_precision_is_told_and_no_verdict(metrics, capsys):
-    metrics.write_text(results(0.15, 0.9, "fp32"))
+@pytest.mark.parametrize(
+    ("trained_in", "reasons"),
+    [
+        ({"precision": "fp32"}, "precision auto is fp32, not bf16"),
+        ({"threads": 4}, "training takes 4 threads, not 1 thread, here: sigma"),
+        ({"threads": None}, "training takes a GPU, not 1 thread"),
+        (
+            {"precision": "fp32", "threads": 2},
+            "precision auto is fp32, not bf16 and training takes 2 threads, not 1 thread",
+        ),
+    ],
+)
+def test_what_students_were_trained_in_is_told_and_no_verdict(metrics, capsys, trained_in, reasons):
+    metrics.write_text(results(0.15, 0.9, **trained_in))
     line = told(capsys, outs=OTHER)
-    assert "as precision auto is fp32, not bf16, on this machine: " in line
+    assert f"as {reasons}" in line
     assert "within 0.05 of the committed (train.sigma in" in line
     assert "OTHER" not in line
 
