@@ -3,7 +3,7 @@
 Usage: python -m tasks.repro [--jobs N|auto] [arguments of dvc repro]
 
 `--jobs`: how many stages run side by side, each on its share of the cores, or on GPUs of its own; auto: as many as
-there are cores. Of dvc repro's arguments it goes with targets alone.
+there are pairs, and no more than cores. Of dvc repro's arguments it goes with targets alone.
 """
 
 import argparse
@@ -37,8 +37,8 @@ CHOICE = ("targets", "single_item", "pipeline", "all_pipelines", "downstream", "
 @exits_cleanly
 def main() -> None:
     signal.signal(signal.SIGTERM, _end_all)
-    jobs, arguments = _jobs(sys.argv[1:])
     params = load()
+    jobs, arguments = _jobs(sys.argv[1:], params)
     preflight(params)  # what makes the run impossible is told in one line, before DVC starts
     stages, changed = _look(arguments)
     if not changed and not arguments:  # DVC would only find the same again
@@ -63,14 +63,15 @@ def main() -> None:
         compare(committed_lock, LOCK.read_text())
 
 
-def _jobs(given: list[str]) -> tuple[int, list[str]]:
+def _jobs(given: list[str], params: Params) -> tuple[int, list[str]]:
     """How many stages side by side, and what is left for DVC."""
     options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     options.add_argument("--jobs", default="1")
     asked, arguments = options.parse_known_args(given)
     if asked.jobs != "auto" and not (asked.jobs.isdecimal() and int(asked.jobs)):
         raise UserError(f"--jobs {asked.jobs}: a whole number from 1 up, or auto, is needed")
-    jobs = cores() if asked.jobs == "auto" else int(asked.jobs)
+    pairs = len(params.tasks) * len(params.students)
+    jobs = min(pairs, cores()) if asked.jobs == "auto" else int(asked.jobs)
     if jobs > 1 and (option := next((each for each in arguments if each.startswith("-")), None)):
         raise UserError(f"--jobs {asked.jobs} goes with targets alone: leave {option} out, or --jobs")
     return jobs, arguments

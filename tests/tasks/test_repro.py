@@ -6,8 +6,11 @@ import subprocess
 import pytest
 
 from confidistill.errors import UserError
+from tasks import repro
 from tasks.lock import stages_in
+from tasks.params import load
 from tasks.reproduced import compare
+from tests.tiny import ROOT
 
 ENTRY = {
     "cmd": "a",
@@ -110,3 +113,11 @@ def test_a_lock_that_is_none_is_one_line(lock, told):
 
 def test_a_lock_of_no_stages():
     assert stages_in("") == stages_in("schema: '2.0'\n") == stages_in("stages:\n") == {}
+
+
+@pytest.mark.parametrize(("students", "cores", "jobs"), [(2, 2, 2), (2, 64, 4), (2, 1, 1), (1, 64, 2)])
+def test_no_more_stages_side_by_side_than_pairs_or_cores(students, cores, jobs, monkeypatch):
+    monkeypatch.setattr(repro, "cores", lambda: cores)
+    params = load(ROOT / "profiles" / "quickstart.yaml")
+    params = params.model_copy(update={"students": dict(list(params.students.items())[:students])})
+    assert repro._jobs(["--jobs", "auto", "report"], params) == (jobs, ["report"])
