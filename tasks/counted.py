@@ -61,7 +61,7 @@ class Run:
         schedule = Schedule(
             stages, workers=jobs, devices=devices * jobs if on_processor else devices, per_stage=per_stage
         )
-        before, stale = dag.lock_entries(), dag.changed(stages)
+        stale = dag.changed(stages)
         running: dict[Future[int], str] = {}
         failed: list[str] = []
         with ThreadPoolExecutor(jobs) as pool:
@@ -81,7 +81,6 @@ class Run:
                     if name in self.ran:
                         stale |= {other for other, stage in stages.items() if name in stage.upstream}
                     done(name)
-        dag.order_lock(before, stages)
         if failed:
             raise UserError(STOPPED.format(" and ".join(failed)))
 

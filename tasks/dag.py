@@ -1,6 +1,6 @@
 """The DVC graph of the current folder, read: which stages there are, what each needs, which are stale."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,15 @@ def read(targets: Iterable[str] = ()) -> dict[str, Stage]:
             )
             for stage in plan
         }
+
+
+def longest_first(stages: Mapping[str, Stage]) -> dict[str, Stage]:
+    """The stages, given in the order of `read`, those first for which the longest chain of others waits."""
+    waiting = dict.fromkeys(stages, 0)
+    for name in reversed(waiting):
+        for needed in stages[name].upstream & stages.keys():
+            waiting[needed] = max(waiting[needed], waiting[name] + 1)
+    return {name: stages[name] for name in sorted(stages, key=lambda name: -waiting[name])}
 
 
 def names() -> list[str]:

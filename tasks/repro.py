@@ -49,8 +49,12 @@ def main() -> None:
     run = Run(stages)
     first = None if arguments else _first_pair(params)
     if jobs > 1:
-        wanted = (dag.read([_evaluate(first)]) if first else {}) | dag.read(arguments)  # the first pair's first
-        run.side_by_side(wanted, jobs, params.processes, partial(_tell_first, first))
+        urgent, plan = dag.read([_evaluate(first)]) if first else {}, dag.read(arguments)
+        before, ordered = dag.lock_entries(), dag.longest_first(urgent) | dag.longest_first(plan)
+        try:
+            run.side_by_side(ordered, jobs, params.processes, partial(_tell_first, first))
+        finally:
+            dag.order_lock(before, urgent | plan)
     else:
         if first:
             run.repro([_evaluate(first)])

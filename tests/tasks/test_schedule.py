@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confidistill.errors import UserError
-from tasks.dag import Stage
+from tasks.dag import Stage, longest_first
 from tasks.places import devices, share_cores
 from tasks.schedule import Schedule
 
@@ -68,6 +68,26 @@ def test_a_stage_of_several_processes_takes_several_gpus() -> None:
     assert [schedule.start(name) for name in "abc"] == [["0", "1"], ["2", "3"], None]
     schedule.finish("a")
     assert schedule.start("c") == ["4", "0"]
+
+
+def test_the_longest_chain_first() -> None:
+    needs = {
+        "corpus": "",
+        "general": "corpus",
+        "data": "",
+        "teacher": "data",
+        "logits": "teacher",
+        "student": "general logits",
+    }
+    stages = {name: Stage(name, frozenset(upstream.split()), False) for name, upstream in needs.items()}
+    assert list(longest_first(stages)) == ["data", "corpus", "teacher", "general", "logits", "student"]
+    assert longest_first(stages) == stages
+
+
+@given(graphs())
+def test_nothing_comes_before_what_it_needs(stages: dict[str, Stage]) -> None:
+    place = {name: number for number, name in enumerate(longest_first(stages))}
+    assert all(place[needed] < place[name] for name, stage in stages.items() for needed in stage.upstream)
 
 
 def test_devices_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
