@@ -26,7 +26,8 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed, State
 
 from confidistill.errors import UserError
-from flows import processes, server
+from flows import server
+from tasks import processes
 
 OWNER = Path(".dvc/tmp/flows.lock")  # lines: what it is and its process, its flow run, the server that it has started
 SERVER = "prefect.server.api.server:create_app"

@@ -22,11 +22,11 @@ from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError, exits_cleanly
-from flows import PATIENCE, artifacts, here, processes, remote, server
+from flows import PATIENCE, artifacts, here, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.stage import RESTORED, UNCHANGED, reproduce
-from tasks import dag, places
+from tasks import dag, places, processes
 from tasks.params import load
 from tasks.preflight import preflight
 from tasks.schedule import Schedule

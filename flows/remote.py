@@ -28,12 +28,12 @@ from prefect.deployments import run_deployment
 from prefect.states import Cancelling, Crashed, State
 
 from confidistill.errors import UserError
-from flows import processes, server
+from flows import server
 from flows.logs import StageError
-from flows.run_cache import NO_RESULT
 from flows.signs_of_life import sigmas_in
 from flows.stage import on_the_network, push_inputs, run_cache
-from tasks import dag
+from tasks import dag, processes
+from tasks.run_cache import NO_RESULT
 from tasks.training_progress import Stops
 
 ATTEMPTS = 5

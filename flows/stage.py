@@ -14,14 +14,14 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed, State
 
 from confidistill.errors import UserError
-from flows import PATIENCE, processes
+from flows import PATIENCE
 from flows.logs import StageError
 from flows.owner import own_clone
-from flows.run_cache import NO_RESULT
 from flows.search.settings import write_settings
 from flows.signs_of_life import signs_of_life
-from tasks import dag, params, training_progress
+from tasks import dag, params, processes, training_progress
 from tasks.dvc import CHATTER
+from tasks.run_cache import NO_RESULT
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 # A DVC remote or a git server that is away for a while: 8 more tries over about 5 minutes.

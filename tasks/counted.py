@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 
 from confidistill.errors import UserError
-from tasks import dag, places
+from tasks import dag, places, processes
 from tasks.dvc import CHATTER, search_path
 from tasks.schedule import Schedule
 from tasks.training_progress import told
@@ -41,22 +41,29 @@ class Run:
         Raises:
             UserError: a stage has failed.
         """
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        environment = self._warm.environment(self._own)
         # Only stdout is read: progress bars are on stderr and stay on the terminal.
-        if self._dvc(["repro", *arguments], partial(self._tell, before="")):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._warm.see(line, self._own)
+                self._tell(line)
+        if process.returncode:
             raise UserError(STOPPED.format("the stage above"))
 
     def side_by_side(
-        self, stages: Mapping[str, dag.Stage], jobs: int, processes: int, done: Callable[[str], None]
+        self, stages: Mapping[str, dag.Stage], jobs: int, per_stage: int, done: Callable[[str], None]
     ) -> None:
         """Bring `stages` up to date, up to `jobs` at once, those first that come first; tell `done` of each.
 
-        Each has its share of the cores, or GPUs of its own (`processes`). Where one fails nothing more is started, and
+        Each has its share of the cores, or `per_stage` GPUs of its own. Where one fails nothing more is started, and
         those that run go on to their end.
 
         Raises:
             UserError: a stage has failed; there are too few GPUs.
         """
-        devices, per_stage = places.devices(None, processes)
+        devices, per_stage = places.devices(None, per_stage)
         on_processor = devices == [places.CPU]
         schedule = Schedule(
             stages, workers=jobs, devices=devices * jobs if on_processor else devices, per_stage=per_stage
@@ -65,22 +72,26 @@ class Run:
         running: dict[Future[int], str] = {}
         failed: list[str] = []
         with ThreadPoolExecutor(jobs) as pool:
-            while schedule and not (failed and not running):
-                for name in [] if failed else schedule.ready():
-                    if name not in stale:
-                        self._seen.add(name)
-                        schedule.settle(name)
-                    elif (held := schedule.start(name)) is not None:
-                        running[pool.submit(self._one, name, [] if on_processor else held)] = name
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    name = running.pop(future)
-                    if future.result():
-                        failed.append(name)
-                        continue
-                    schedule.finish(name)
-                    if name in self.ran:
-                        stale |= {other for other, stage in stages.items() if name in stage.upstream}
-                    done(name)
+            try:
+                while schedule and not (failed and not running):
+                    for name in [] if failed else schedule.ready():
+                        if name not in stale:
+                            self._seen.add(name)
+                            schedule.settle(name)
+                        elif (held := schedule.start(name)) is not None:
+                            running[pool.submit(self._one, name, [] if on_processor else held)] = name
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        name = running.pop(future)
+                        if future.result():
+                            failed.append(name)
+                            continue
+                        schedule.finish(name)
+                        if name in self.ran:
+                            stale |= {other for other, stage in stages.items() if name in stage.upstream}
+                        done(name)
+            except BaseException:
+                processes.stop_all()
+                raise
         if failed:
             raise UserError(STOPPED.format(" and ".join(failed)))
 
@@ -89,27 +100,9 @@ class Run:
         tell = partial(self._tell, before=f"{name}: ")
         devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         with told(name, tell) if sys.stderr.isatty() else nullcontext():
-            return self._dvc(["--wait-for-lock", "repro", "--single-item", name], tell, devices, subprocess.STDOUT)
+            return processes.dvc(["repro", "--single-item", name], tell, devices)
 
-    def _dvc(
-        self,
-        arguments: list[str],
-        tell: Callable[[str], None],
-        devices: Mapping[str, str] | None = None,
-        stderr: int | None = None,
-    ) -> int:
-        command = [sys.executable, "-m", "dvc", *arguments]
-        environment = self._warm.environment(self._own) | dict(devices or {})
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", env=environment
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self._warm.see(line, self._own)
-                tell(line)
-        return process.returncode
-
-    def _tell(self, line: str, before: str) -> None:
+    def _tell(self, line: str, before: str = "") -> None:
         with self._telling:
             if match := STAGE_LINE.match(line):
                 self._seen.add(match["name"])

@@ -15,7 +15,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from confidistill.errors import UserError
-from flows import artifacts, here, processes, remote, server
+from flows import artifacts, here, remote, server
 from flows.logs import StageError
 from flows.owner import own_clone
 from flows.search.findings import confirmation
@@ -23,7 +23,7 @@ from flows.search.outcome import refutation, told
 from flows.search.space import overrides, shown
 from flows.search.study import Study
 from flows.search.trial import Outcome, Trial
-from tasks import places
+from tasks import places, processes
 from tasks.training_progress import Stops
 
 REFUSED = "Refused"

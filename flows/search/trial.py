@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from confidistill.errors import UserError
-from flows import processes
 from flows.logs import StageError
 from flows.search.job import Job, git
 from flows.search.settings import with_overrides
 from flows.search.space import Settings, overrides
-from tasks import training_progress
+from tasks import processes, training_progress
 from tasks.pairs import parse_measures
 from tasks.params import PARAMS_FILE
 from tasks.training_progress import Stops

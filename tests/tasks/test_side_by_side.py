@@ -1,12 +1,13 @@
 """`tasks.repro --jobs`: stages side by side, by real DVC processes, and what they leave is what `dvc repro` leaves."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.flows.toy import TOY_YAML, Toy, build, reproduced
+from tests.flows.toy import TOY_YAML, Toy, alive, build, reproduced, wait_until
 
 STAGES = 9
 
@@ -84,3 +85,19 @@ def test_what_it_does_not_take_is_one_line(toy: Toy, arguments: list[str], told:
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
     assert toy.started() == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_ends_with_all_that_it_has_started(toy: Toy, number: int, status: int) -> None:
+    toy.tell("pace", "60")
+    command = [sys.executable, "-m", "tasks.repro", "--jobs", "2", "report"]
+    process = subprocess.Popen(command, cwd=toy.root, env=toy.environment(), stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: {"train@a", "train@b"} <= set(toy.started()), "both trainings are under way")
+    process.send_signal(number)
+    assert process.wait(30) == status
+    assert "Traceback" not in process.communicate()[1]
+    assert not [event.stage for event in toy.trace() if alive(event.pid)]
+    toy.tell("pace", "0")
+    again = repro(toy, "--jobs", "2", "report")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert toy.lock == reproduced(toy)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flows.forkserver import Command, Forkserver
 from tasks.dvc import search_path
+from tasks.forkserver import Command, Forkserver
 from tasks.warm import Warm
 
 GRACE_SECONDS = 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.run_cache import NO_RESULT
+from tasks.run_cache import NO_RESULT
 from tests.flows.toy import Toy, build, entries
 
 # What a stage may write: a folder and a file that DVC caches, a metric and a plain file that git keeps.
@@ -46,7 +46,7 @@ def reproduce(toy: Toy, number: str, *arguments: str) -> None:
 
 
 def transfer(toy: Toy, direction: str, **environment: str) -> int:
-    return toy.run(sys.executable, "-m", "flows.run_cache", direction, "measure", **environment).returncode
+    return toy.run(sys.executable, "-m", "tasks.run_cache", direction, "measure", **environment).returncode
 
 
 def written(toy: Toy) -> list[str]:
@@ -117,6 +117,6 @@ def test_no_result_changes_nothing(there: Toy) -> None:
 
 def test_a_remote_that_is_away_is_one_line(there: Toy) -> None:
     (there.root.parent / "remote").write_text("not a folder")
-    done = there.run(sys.executable, "-m", "flows.run_cache", "push", "measure")
+    done = there.run(sys.executable, "-m", "tasks.run_cache", "push", "measure")
     assert done.returncode not in (0, NO_RESULT)
     assert len(done.stderr.splitlines()) == 1, done.stderr

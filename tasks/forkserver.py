@@ -1,7 +1,7 @@
 """DVC's commands, and ours upon it, that start at once: a process that has imported DVC forks for each of them.
 
 The import takes several times as long as a command on a small repository, and a pipeline gives one a stage. The
-process (`python -m flows.forkserver`) ends with the one that started it; the commands that it forked do not.
+process (`python -m tasks.forkserver`) ends with the one that started it; the commands that it forked do not.
 The forkserver of multiprocessing would import `__main__`, and Prefect with it, anew for each command, and counts all of
 its processes as ended when it is killed itself.
 """
@@ -22,7 +22,7 @@ from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
-from flows import run_cache
+from tasks import run_cache
 
 MOST_DESCRIPTORS = 8  # of one request
 NUMBER = struct.Struct("=i")  # a command tells two: its process id at its start, its exit status at its end
@@ -100,7 +100,7 @@ class Forkserver:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.forkserver", str(theirs.fileno())],
+                [sys.executable, "-m", "tasks.forkserver", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 pass_fds=[theirs.fileno()],

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.forkserver import Forkserver
-from flows.run_cache import NO_RESULT
+from tasks.forkserver import Forkserver
+from tasks.run_cache import NO_RESULT
 
 DVC_YAML = """\
 stages:

@@ -1,7 +1,7 @@
 """A stage's result on its way through the DVC remote: its entry in DVC's run-cache and all that the stage wrote.
 
 `dvc push --run-cache` leaves out the outputs with `cache: false`, which git keeps: of a run on another machine they
-are wanted too. Usage: python -m flows.run_cache push|pull STAGE. Exit status 0: done; 3: the remote has no result of
+are wanted too. Usage: python -m tasks.run_cache push|pull STAGE. Exit status 0: done; 3: the remote has no result of
 the stage's inputs as they are here.
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import processes
+from tasks import processes
 from tests.flows.toy import alive, wait_until
 
 
