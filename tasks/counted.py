@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from functools import partial
@@ -52,10 +52,8 @@ class Run:
         if process.returncode:
             raise UserError(STOPPED.format("the stage above"))
 
-    def side_by_side(
-        self, stages: Mapping[str, dag.Stage], jobs: int, per_stage: int, done: Callable[[str], None]
-    ) -> None:
-        """Bring `stages` up to date, up to `jobs` at once, those first that come first; tell `done` of each.
+    def side_by_side(self, stages: Mapping[str, dag.Stage], jobs: int, per_stage: int) -> None:
+        """Bring `stages` up to date, up to `jobs` at once, those first that come first.
 
         Each has its share of the cores, or `per_stage` GPUs of its own. Where one fails nothing more is started, and
         those that run go on to their end.
@@ -88,7 +86,6 @@ class Run:
                         schedule.finish(name)
                         if name in self.ran:
                             stale |= {other for other, stage in stages.items() if name in stage.upstream}
-                        done(name)
             except BaseException:
                 processes.stop_all()
                 raise

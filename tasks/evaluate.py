@@ -7,6 +7,7 @@ from typing import Any
 from confidistill.confidence.certificate import rows_needed
 from confidistill.confidence.measures import headline
 from confidistill.confidence.prediction_files import write_predictions
+from confidistill.confidence.verdict import SIGMA
 from confidistill.files import atomic_file, atomic_folder, json_text
 from tasks.entry import gpu_stage
 from tasks.judging import judged, wanted
@@ -37,6 +38,7 @@ def main(params: Params, task: str, student: str) -> None:
     for name, content in {"metrics": metrics | trained_in, "measures": measures | needed}.items():
         with atomic_file(results / f"{name}.json") as path:
             path.write_text(json_text(content | judgement))
+    print(_told(task, student, metrics | judgement), flush=True)  # the figures take a while
 
     pair = load_pair(task, student)
     with atomic_folder(PLOTS / f"{task}-{student}") as folder:
@@ -46,6 +48,12 @@ def main(params: Params, task: str, student: str) -> None:
     with atomic_folder(results / "figures") as folder:
         for name, figure in figures.draw(pair).items():
             figures.save_figure(figure, folder / name)
+
+
+def _told(task: str, student: str, metrics: dict[str, Any]) -> str:
+    sigma = metrics["train"][SIGMA[metrics["protocol"]]]
+    shown = "undefined" if sigma is None else f"{sigma:.4f}"
+    return f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ there are pairs, and no more than cores. Of dvc repro's arguments it goes with t
 """
 
 import argparse
-import json
 import signal
 import sys
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confidistill.confidence.verdict import SIGMA
 from confidistill.errors import UserError, exits_cleanly
 from tasks import dag
 from tasks.committed import committed
@@ -47,18 +44,17 @@ def main() -> None:
     committed_lock = committed(LOCK).decode()
     share_cores(jobs)
     run = Run(stages)
-    first = None if arguments else _first_pair(params)
+    first = [] if arguments else _first(params)
     if jobs > 1:
-        urgent, plan = dag.read([_evaluate(first)]) if first else {}, dag.read(arguments)
+        urgent, plan = dag.read(first) if first else {}, dag.read(arguments)
         before, ordered = dag.lock_entries(), dag.longest_first(urgent) | dag.longest_first(plan)
         try:
-            run.side_by_side(ordered, jobs, params.processes, partial(_tell_first, first))
+            run.side_by_side(ordered, jobs, params.processes)
         finally:
             dag.order_lock(before, urgent | plan)
     else:
         if first:
-            run.repro([_evaluate(first)])
-            _tell_first(first, _evaluate(first))
+            run.repro(first)
         run.repro(arguments)
     ran = len(run.ran)
     dry = "--dry" in arguments
@@ -91,27 +87,11 @@ def _end_all(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _first_pair(params: Params) -> tuple[str, str] | None:
-    """Where its student is still to be made, the first pair: in a long run its verdict comes first."""
+def _first(params: Params) -> list[str]:
+    """Where its student is still to be made, the first pair's last stage: in a long run its verdict comes first."""
     task, student = next(iter(params.tasks)), next(iter(params.students))
     made = (Path("models/student") / task / student).exists()
-    return None if made or (len(params.tasks), len(params.students)) == (1, 1) else (task, student)
-
-
-def _evaluate(pair: tuple[str, str]) -> str:
-    return f"evaluate@{'-'.join(pair)}"
-
-
-def _tell_first(pair: tuple[str, str] | None, stage: str) -> None:
-    """The pair's verdict, once its last stage is done."""
-    if pair is None or stage != _evaluate(pair):
-        return
-    task, student = pair
-    metrics = json.loads((Path("results") / task / student / "metrics.json").read_text())
-    sigma = metrics["train"][SIGMA[metrics["protocol"]]]
-    shown = "undefined" if sigma is None else f"{sigma:.4f}"
-    told = f"{task}, {student}: {metrics['verdict']}: sigma {shown} on train, kappa {metrics['kappa']:g}"
-    print(f"    {told}", flush=True)
+    return [] if made or (len(params.tasks), len(params.students)) == (1, 1) else [f"evaluate@{task}-{student}"]
 
 
 def _look(arguments: list[str]) -> tuple[int, bool]:
