@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from confidistill.errors import UserError, exits_cleanly
-from tasks import dag
+from tasks import dag, processes
 from tasks.committed import committed
 from tasks.counted import Run
 from tasks.dvc import repository
@@ -81,6 +81,7 @@ def _end_all(number: int, _frame: object) -> None:
     """Hand a signal to this process alone, as a supervisor sends it, on to all that it has started, and end."""
     import psutil
 
+    processes.stop_all()  # those first whose ends somebody here waits for: DVC believes a zombie to be at work
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
