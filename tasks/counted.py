@@ -20,7 +20,7 @@ from tasks.warm import Warm
 
 STAGE_LINE = re.compile(r"^(?P<does>Running stage|Stage) '(?P<name>[^']+)'")
 # What the counter already tells, or nobody needs here.
-QUIET = (*CHATTER, "> ", "Updating lock file")
+QUIET = (*CHATTER, "> ", "Updating lock file", "Data and pipelines are up to date")
 STOPPED = "the pipeline stopped at {}: mend what it says and run the same command again"
 
 
