@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.places import cores
 from tests.flows.toy import TOY_YAML, Toy, alive, build, reproduced, wait_until
 
 STAGES = 9
@@ -29,10 +30,8 @@ def test_as_dvc_repro_only_side_by_side(toy: Toy) -> None:
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert [line.split("]")[0] for line in lines] == [f"[{number}/{STAGES}" for number in range(1, STAGES + 1)]
     assert "    train@a: step 1 of 4\n" in done.stdout
-    spans = toy.spans()
-    assert spans["download@a"].start < spans["download@b"].end and spans["download@b"].start < spans["download@a"].end
-    for time in (span.start for span in spans.values()):
-        assert sum(span.start <= time < span.end for span in spans.values()) <= 2
+    spans = toy.spans().values()
+    assert max(sum(span.start <= begun.start < span.end for span in spans) for begun in spans) == 2
     assert toy.lock == reproduced(toy)
 
 
@@ -53,12 +52,16 @@ def test_a_failing_stage_starts_no_more_and_leaves_what_runs_to_its_end(toy: Toy
     assert done.returncode == 2
     assert "train@a: train@a was told to fail\n" in done.stdout
     assert done.stderr == ("error: the pipeline stopped at train@a: mend what it says and run the same command again\n")
-    assert set(toy.started()) == {"download@a", "download@b", "train@a", "train@b"}
-    assert "train@b" in toy.spans()
-    (toy.control / "fail-train@a").unlink()
-    again = repro(toy, "--jobs", "2", "report")
-    assert f"6 of {STAGES} stages run, 3 up to date" in again.stdout, again.stdout + again.stderr
-    assert toy.lock == reproduced(toy)
+    # Stage b is at its download or at its training when a's fails.
+    assert {"download@a", "download@b", "train@a"} <= set(toy.started()) <= {*toy.spans(), "train@a"}
+    assert "distil@b-x" not in toy.started()
+
+
+def test_each_has_its_share_of_the_cores(toy: Toy) -> None:
+    (toy.root / "dvc.yaml").write_text("stages: {told: {cmd: 'echo $OMP_NUM_THREADS > told', outs: [told]}}\n")
+    command = [sys.executable, "-m", "tasks.repro", "--jobs", "2", "told"]
+    toy.check("env", "--unset", "OMP_NUM_THREADS", *command)
+    assert (toy.root / "told").read_text() == f"{max(1, cores() // 2)}\n"
 
 
 def test_a_stage_a_gpu(toy: Toy) -> None:
