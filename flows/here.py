@@ -7,11 +7,6 @@ from typing import Any
 PARAMS = Path("params.yaml")
 
 
-def processes() -> int:
-    """How many processes, and so GPUs, a stage marked for a GPU takes."""
-    return int(_params().get("processes", 1))
-
-
 def run_name() -> str:
     """A readable name for a run: the profile, the revision, and whether the tree differs from it."""
     profile = _params().get("profile", Path.cwd().name)

@@ -38,7 +38,7 @@ REFUSED = "Refused"  # the state of a run that unusable input kept from starting
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | None) -> State:
+def run_stage(name: str, *, force: bool, devices: list[str], pool: remote.Pool | None) -> State:
     """Run a stage here, or on a work pool; its lines are this task run's logs."""
     log = get_run_logger().info
     tags = here.tags(name)
@@ -50,7 +50,7 @@ def run_stage(name: str, *, force: bool, gpus: list[str], pool: remote.Pool | No
         if pool:
             remote.run(pool, name, log, force=force, key=str(task_run.id), tags=tags)
             return Completed(name=RESTORED, message=f"on {pool.name}")
-        outcome = reproduce(name, log, force=force, gpus=gpus)
+        outcome = reproduce(name, log, force=force, devices=devices)
     except (StageError, UserError, processes.StoppedError) as error:
         return Failed(message=str(error))
     return Completed(name=outcome, message=outcome)
@@ -94,7 +94,7 @@ def pipeline(
         with own_clone("a pipeline"):
             stages = plan(targets or [])
             pool = remote.find(gpu_pool, patience) if gpu_pool else None
-            devices, per_stage = ([], 1) if pool else places.devices(gpus, here.processes())
+            devices, per_stage = ([], 1) if pool else places.devices(gpus, load().processes)
             places.share_cores(devices.count(places.CPU))
             schedule = Schedule(
                 stages, workers=workers, devices=devices, per_stage=per_stage, elsewhere=pool is not None
@@ -167,9 +167,8 @@ class Run:
             devices = self._schedule.start(name)
             if devices is None:
                 continue
-            gpus = [device for device in devices if device != places.CPU]
             pool = self._pool if self._schedule.runs_elsewhere(name) else None
-            future = self._submit(run_stage, name, force=self._force, gpus=gpus, pool=pool)
+            future = self._submit(run_stage, name, force=self._force, devices=devices, pool=pool)
             future.add_done_callback(partial(self._tell_end, name))
 
     def _submit(self, stage_task: Any, name: str, **settings: Any) -> PrefectFuture[State]:

@@ -5,6 +5,7 @@ The worker's current folder is a clone of the project that is its own; it shares
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flows.logs import StageError
 from flows.owner import own_clone
 from flows.search.settings import write_settings
 from flows.signs_of_life import signs_of_life
-from tasks import dag, params, processes, training_progress
+from tasks import dag, params, places, processes, training_progress
 from tasks.dvc import CHATTER
 from tasks.run_cache import NO_RESULT
 
@@ -29,7 +30,7 @@ RETRY_DELAYS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 64.0]
 RAN, RESTORED, UNCHANGED = "Completed", "Restored", "Up to date"
 
 
-def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | None = None) -> str:
+def reproduce(name: str, log: Any, *, force: bool = False, devices: Sequence[str] = ()) -> str:
     """`dvc repro --single-item NAME`, each line to `log`: RAN, RESTORED from the run-cache, or UNCHANGED.
 
     Raises:
@@ -43,9 +44,8 @@ def reproduce(name: str, log: Any, *, force: bool = False, gpus: list[str] | Non
             lines.append(line)
 
     arguments = ["repro", "--single-item", *(["--force"] if force else []), name]
-    devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
     with training_progress.told(name, log):
-        status = processes.dvc(arguments, keep, devices)
+        status = processes.dvc(arguments, keep, places.environment(devices))
     if status:
         raise StageError(_reason(name, status, lines))
     if any(line.startswith(f"Running stage '{name}'") for line in lines):

@@ -62,10 +62,9 @@ class Run:
             UserError: a stage has failed; there are too few GPUs.
         """
         devices, per_stage = places.devices(None, per_stage)
-        on_processor = devices == [places.CPU]
-        schedule = Schedule(
-            stages, workers=jobs, devices=devices * jobs if on_processor else devices, per_stage=per_stage
-        )
+        if devices == [places.CPU]:
+            devices *= jobs
+        schedule = Schedule(stages, workers=jobs, devices=devices, per_stage=per_stage)
         stale = dag.changed(stages)
         running: dict[Future[int], str] = {}
         failed: list[str] = []
@@ -77,7 +76,7 @@ class Run:
                             self._seen.add(name)
                             schedule.settle(name)
                         elif (held := schedule.start(name)) is not None:
-                            running[pool.submit(self._one, name, [] if on_processor else held)] = name
+                            running[pool.submit(self._one, name, places.environment(held))] = name
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         name = running.pop(future)
                         if future.result():
@@ -92,12 +91,11 @@ class Run:
         if failed:
             raise UserError(STOPPED.format(" and ".join(failed)))
 
-    def _one(self, name: str, gpus: list[str]) -> int:
+    def _one(self, name: str, environment: dict[str, str]) -> int:
         """Bring one stage up to date; DVC's exit status."""
         tell = partial(self._tell, before=f"{name}: ")
-        devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         with told(name, tell) if sys.stderr.isatty() else nullcontext():
-            return processes.dvc(["repro", "--single-item", name], tell, devices)
+            return processes.dvc(["repro", "--single-item", name], tell, environment)
 
     def _tell(self, line: str, before: str = "") -> None:
         with self._telling:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 
 from confidistill.errors import UserError
 
@@ -26,6 +27,12 @@ def devices(limit: int | None, processes: int) -> tuple[list[str], int]:
     if processes > len(found):
         raise UserError(f"params.yaml: processes: {processes}, but this machine has {len(found)} GPUs")
     return found[:limit], processes
+
+
+def environment(held: Iterable[str]) -> dict[str, str]:
+    """What a stage that holds these of `devices` sees besides: its GPUs and no others; nothing on a processor."""
+    gpus = [device for device in held if device != CPU]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
 
 
 def share_cores(stages: int) -> None:

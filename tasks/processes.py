@@ -74,7 +74,7 @@ def dvc(
 
 
 def run_cache(direction: str, stage: str, log: Callable[[str], None], *, cwd: Path) -> int:
-    """flows/run_cache.py in a process of its own; else as `run`."""
+    """run_cache.py in a process of its own; else as `run`."""
     return _fork(["run_cache", direction, stage], log, cwd=cwd)
 
 

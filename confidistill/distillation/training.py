@@ -56,10 +56,9 @@ def fit(
     selection: Selection | None = None,
     rows: Rows | None = None,
 ) -> list[dict[str, Any]]:
-    """Train `model` in place and return its history: a row of the precision and, on a processor,
-    of the threads; rows of mean loss since the last such row,
-    of learning rate and gradient norm (None where fp16 overflowed, a step that is not taken), the last of them at the
-    last step; and a row an epoch of the dev metric.
+    """Train `model` in place and return its history: a row of the precision and, on a processor, of the threads; rows
+    of mean loss since the last such row, of learning rate and gradient norm (None where fp16 overflowed, a step that is
+    not taken), the last of them at the last step; and a row an epoch of the dev metric.
 
     A checkpoint is left in `checkpoints` every `checkpoint_steps`; called again with the same `inputs` and settings
     after having been killed, it goes on from the last one and ends with the same weights (on a CPU, to the byte).

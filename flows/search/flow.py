@@ -24,6 +24,7 @@ from flows.search.space import overrides, shown
 from flows.search.study import Study
 from flows.search.trial import Outcome, Trial
 from tasks import places, processes
+from tasks.params import load
 from tasks.training_progress import Stops
 
 REFUSED = "Refused"
@@ -75,14 +76,14 @@ def run(
 
 def _places(workers: int) -> list[dict[str, str]]:
     """What is particular in the environment of each trial that runs side by side with others: GPUs of its own."""
-    devices, per_trial = places.devices(None, here.processes())
+    devices, per_trial = places.devices(None, load().processes)
     if places.CPU in devices:
         places.share_cores(workers)
         return [{} for _ in range(workers)]
     if workers * per_trial > len(devices):
         raise UserError(f"--workers {workers}: this machine has {len(devices)} GPUs, and a trial takes {per_trial}")
     chunks = [devices[index * per_trial : (index + 1) * per_trial] for index in range(workers)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(chunk)} for chunk in chunks]
+    return [places.environment(chunk) for chunk in chunks]
 
 
 class Search:
