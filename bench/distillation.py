@@ -8,8 +8,8 @@ shape and of S_3L's or S_2L's; batches of 32. Ours multiplies in `--precision`, 
 comes to here, the others in fp32. Text is tokenised and models are built beforehand for all ways;
 what is timed is loading of batches, the teacher, the steps and the checkpoints (ours: every 200 steps and the last).
 The ways, which are modules of bench/peers, run in turn. Those that pad to 128 tokens take `--padded-rows` rows for one
-epoch, since their speed depends on neither; in stage 2 the others take 3 epochs, over which the teacher's one pass
-counts. "both stages" is of the time of an epoch of each, and "students" the geometric mean of that over them.
+epoch, since their speed depends on neither; the others take 3 epochs, as the paper's profile does, over which what is
+done once counts. "both stages" is of the time of an epoch of each, and "students" the geometric mean of that over them.
 TextBrewer is left out where it is not installed.
 """
 
@@ -35,7 +35,7 @@ from confidistill.errors import exits_cleanly
 from confidistill.text.tokens import load_tokenizer
 
 OURS = "ours"
-EPOCHS = 3  # of stage 2
+EPOCHS = 3
 
 
 class Way(NamedTuple):
@@ -61,7 +61,7 @@ def ways() -> dict[str, Way]:
 def speed(way: Way, stage: int, student: str, examples: Examples, seed: int, precision: Precision) -> float:
     """Examples a second."""
     torch.manual_seed(seed)
-    epochs = EPOCHS if stage == 2 and not way.pads else 1
+    epochs = 1 if way.pads else EPOCHS
     run = way.prepare(Job(stage, student, examples, epochs, seed, precision))
     with TemporaryDirectory() as folder:
         return epochs * len(examples) / seconds(lambda: run(Path(folder)))

@@ -9,6 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from bench.shapes import Shape
 from confidistill.architectures.architecture import BATCH_INPUTS
 from confidistill.distillation.data import Batch
+from confidistill.distillation.feature_cache import FeatureCache
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.layers import uniform_layer_map
 from confidistill.distillation.losses import Padding
@@ -31,12 +32,15 @@ def classifier(shape: Shape, **config: Any) -> BertForSequenceClassification:
 
 
 def intermediate(
-    teacher: BertForSequenceClassification, shape: Shape, padding: Padding = "ignore"
+    teacher: BertForSequenceClassification,
+    shape: Shape,
+    padding: Padding = "ignore",
+    cache: FeatureCache | None = None,
 ) -> tuple[Student, Loss]:
     """A student of stage 1 for `teacher`, and its loss."""
     layers = uniform_layer_map(teacher.config.num_hidden_layers, shape.layers)
     student = new_student(teacher.config, StudentShape(*shape))
-    return student, feature_loss(teacher.bert, student, layers, padding)
+    return student, feature_loss(teacher.bert, student, layers, padding, cache=cache)
 
 
 def logits_loss(model: nn.Module, batch: Batch) -> torch.Tensor:

@@ -34,6 +34,7 @@ def distil(params: Params, task: str, student: str, output: Path, kept: Path, se
         layer_map=params.student(student).layer_map,
         padding=settings.padding,
         variants=settings.variants,
+        feature_cache_gib=settings.feature_cache_gib,
         terms=terms(settings.loss),
         training=training(settings, seed),
         checkpoints=kept,

@@ -4,7 +4,8 @@ Work is counted in multiply-adds. A V100 sustains `V100` of them a second in fp3
 authors (6 layers: 196 examples/s in stage 1 and 218 in stage 2; 4 layers: 376 and 370; length 128, the teacher's
 forward pass included), which it meets within 15 %. This machine's rate is that of training steps of a layer of each
 shape, in fp32, measured for a moment. Every example counts with its task's full length, every augmented sentence with
-as many variants as it may have: an upper bound. What a stage takes to start, some seconds each, is not in it.
+as many variants as it may have, the teacher of stage 1 in every epoch: an upper bound. What a stage takes to start,
+some seconds each, is not in it.
 """
 
 import json

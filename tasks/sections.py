@@ -81,6 +81,7 @@ class IntermediateSettings(FeatureSettings):
     """Stage 1; `variants`: of a sentence, in an epoch, others each time (null: all)."""
 
     variants: Positive | None
+    feature_cache_gib: Annotated[float, Field(ge=0)]
 
 
 class GeneralSettings(FeatureSettings):

@@ -22,7 +22,7 @@ TOKENISED_TOGETHER = 1_000  # rows; the tokenizer's own records are many times l
 
 
 class Examples(Dataset[Example]):
-    """Token ids, segment ids and, where the table has them, the label and the teacher's logits of each row."""
+    """Number, token ids, segment ids and, where the table has them, label and teacher's logits of each row."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> None:
         """Tokenise `table` (text, text_pair?, label?, logit0..?), truncating the longer text to `max_length` tokens.
@@ -62,7 +62,7 @@ class Examples(Dataset[Example]):
 
     def __getitem__(self, index: int) -> Example:
         tokens = self.tokens[index]
-        example: Example = {name: tokens[name] for name in ("input_ids", "token_type_ids")}
+        example: Example = {"rows": index} | {name: tokens[name] for name in ("input_ids", "token_type_ids")}
         if self.labels is not None:
             example["labels"] = self.labels[index]
         if self.teacher_logits is not None:
@@ -103,7 +103,7 @@ def used_ids(data: Examples | Sequences, pad_token_id: int) -> torch.Tensor:
 
 
 def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
-    """Make a batch of examples: input_ids, attention_mask, token_type_ids (B, T), T the longest; labels, logits."""
+    """Make a batch of examples: input_ids, attention_mask, token_type_ids (B, T), T the longest; the rest."""
 
     def collate(examples: Sequence[Example]) -> Batch:
         lengths = np.array([len(example["input_ids"]) for example in examples])
@@ -120,7 +120,7 @@ def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
             "token_type_ids": padded("token_type_ids", 0),
             "attention_mask": torch.from_numpy(mask.astype(np.int64)),
         }
-        for key in ("labels", "teacher_logits"):
+        for key in ("rows", "labels", "teacher_logits"):
             if key in examples[0]:
                 batch[key] = torch.from_numpy(np.stack([example[key] for example in examples]))
         return batch

@@ -9,6 +9,8 @@ from transformers import PreTrainedModel
 from confidistill.architectures import architecture_of
 from confidistill.architectures.architecture import model_inputs, part
 from confidistill.distillation.data import Batch
+from confidistill.distillation.feature_cache import FeatureCache, cached
+from confidistill.distillation.feature_file import Target
 from confidistill.distillation.layers import LayerMap
 from confidistill.distillation.losses import Padding, attention_loss, hidden_loss
 from confidistill.distillation.scores import capture_scores, forward
@@ -24,10 +26,12 @@ def feature_loss(
     layers: LayerMap,
     padding: Padding,
     terms: Sequence[Term] = ALL_FEATURES,
+    cache: FeatureCache | None = None,
 ) -> Loss:
     """Sum over the layer map of attention-score MSE and hidden-state MSE (the embedding output is hidden state 0).
 
-    `terms` are those of `terms.FEATURES` that count, and how much; TinyBERT: all, weights 1.
+    `terms` are those of `terms.FEATURES` that count, and how much; TinyBERT: all, weights 1. With a `cache` the teacher
+    is run on all its text by the first call, and read from then on.
 
     Prepares both models: scores are captured, the teacher is put in evaluation mode and asked for no gradients, the
     student's parts that no feature depends on, such as a pooler, are frozen. Of families without scores the attention
@@ -53,22 +57,30 @@ def feature_loss(
         for i, j in enumerate(layers.attention)
     ]
     names = model_inputs(teacher)
+    imitated = {i: j for i, j in enumerate(layers.hidden) if ("hidden" if i else "embedding") in weights}
+    attended = dict(enumerate(layers.attention)) if "attention" in weights else {}
+
+    def compute(batch: Batch) -> Target:
+        ready(teacher, batch["attention_mask"].device)
+        with torch.no_grad():
+            found = forward(teacher, **{key: batch[key] for key in names})
+        return Target(
+            {j: found.hidden_states[j] for j in imitated.values()}, {j: found.scores[j] for j in attended.values()}
+        )
+
+    targets = cached(compute, cache) if cache else compute
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        inputs = {key: batch[key] for key in names}
         mask = batch["attention_mask"]
-        ready(teacher, mask.device)
-        with torch.no_grad():
-            target = forward(teacher, **inputs)
-        hidden_states, scores = model(**inputs)
+        target = targets(batch)
+        hidden_states, scores = model(**{key: batch[key] for key in names})
         total = sum(
             weights["attention"] * attention_loss(scores[i], target.scores[j], mask, padding, windows[i])
-            for i, j in enumerate(layers.attention)
-            if "attention" in weights
+            for i, j in attended.items()
         ) + sum(
-            weights[kind] * hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding)
-            for i, j in enumerate(layers.hidden)
-            if (kind := "hidden" if i else "embedding") in weights
+            weights["hidden" if i else "embedding"]
+            * hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding)
+            for i, j in imitated.items()
         )
         assert isinstance(total, Tensor)
         return total

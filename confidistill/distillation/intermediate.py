@@ -11,6 +11,7 @@ from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.compatibility import check_heads
 from confidistill.distillation.data import Examples
+from confidistill.distillation.feature_cache import feature_cache
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
@@ -38,10 +39,12 @@ def distill_intermediate(
     padding: Padding = "ignore",
     terms: Sequence[Term] = ALL_FEATURES,
     variants: int | None = None,
+    feature_cache_gib: float = 0.0,
 ) -> None:
     """Train the student of the folder `student` on the text of `table`, and write it to `output`.
 
-    `table` may have `origin` and `variants` a number, as in stage 2 (`distill_prediction`).
+    `table` may have `origin` and `variants` a number, as in stage 2 (`distill_prediction`). The teacher's features are
+    computed once for all epochs where they fit into `feature_cache_gib` GiB of TMPDIR (`feature_cache`).
 
     Raises:
         UserError: the student's depth does not divide the teacher's, their heads differ, a model's family is not
@@ -57,17 +60,29 @@ def distill_intermediate(
     layers = resolve(layer_map, teacher_model.config.num_hidden_layers, shape.num_hidden_layers)
     columns = [name for name in ("text", "text_pair") if name in table]
     known = [*columns, *(["origin"] if "origin" in table else [])]
+    examples = Examples(tokenizer, table[columns], max_length)
+    rows = fresh(table, variants, training.seed)
+    cache = feature_cache(examples, tokenizer.pad_token_id, rows, epochs=training.epochs, gib=feature_cache_gib)
     history = fit(
         student_model,
-        Examples(tokenizer, table[columns], max_length),
-        loss=feature_loss(teacher_model, student_model, layers, padding, terms),
+        examples,
+        loss=feature_loss(teacher_model, student_model, layers, padding, terms, cache),
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
         inputs=identity(
-            teacher, student, table[known], max_length, layers, padding, terms, variants, *code_behind(__name__)
+            teacher,
+            student,
+            table[known],
+            max_length,
+            layers,
+            padding,
+            terms,
+            variants,
+            feature_cache_gib,
+            *code_behind(__name__),
         ),
-        rows=fresh(table, variants, training.seed),
+        rows=rows,
     )
     if is_writer():
         write_student(student_model, tokenizer, output, history=history)

@@ -117,7 +117,13 @@ def general(assets: Path, output: Path, *, base: str = "base", training: Trainin
 
 
 def intermediate(
-    assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING, variants: int | None = None
+    assets: Path,
+    output: Path,
+    *,
+    base: str = "base",
+    training: Training = TRAINING,
+    variants: int | None = None,
+    feature_cache_gib: float = 1.0,
 ) -> None:
     distill_intermediate(
         assets / base,
@@ -127,6 +133,7 @@ def intermediate(
         max_length=16,
         training=training,
         variants=variants,
+        feature_cache_gib=feature_cache_gib,
         checkpoints=checkpoints(output),
     )
 
