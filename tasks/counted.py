@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from functools import partial
 
 from confidistill.errors import UserError
-from tasks import dag, places, processes
+from tasks import places, processes
+from tasks.dag import Stage
 from tasks.dvc import CHATTER, search_path
 from tasks.schedule import Schedule
 from tasks.training_progress import told
@@ -52,8 +53,8 @@ class Run:
         if process.returncode:
             raise UserError(STOPPED.format("the stage above"))
 
-    def side_by_side(self, stages: Mapping[str, dag.Stage], jobs: int, per_stage: int) -> None:
-        """Bring `stages` up to date, up to `jobs` at once, those first that come first.
+    def side_by_side(self, stages: Mapping[str, Stage], stale: Set[str], jobs: int, per_stage: int) -> None:
+        """Bring `stages` up to date, of which `stale` are not, up to `jobs` at once, those first that come first.
 
         Each has its share of the cores, or `per_stage` GPUs of its own. Where one fails nothing more is started, and
         those that run go on to their end.
@@ -65,7 +66,7 @@ class Run:
         if devices == [places.CPU]:
             devices *= jobs
         schedule = Schedule(stages, workers=jobs, devices=devices, per_stage=per_stage)
-        stale = dag.changed(stages)
+        stale = set(stale)
         running: dict[Future[int], str] = {}
         failed: list[str] = []
         with ThreadPoolExecutor(jobs) as pool:

@@ -37,8 +37,8 @@ def main() -> None:
     params = load()
     jobs, arguments = _jobs(sys.argv[1:], params)
     preflight(params)  # what makes the run impossible is told in one line, before DVC starts
-    stages, changed = _look(arguments)
-    if not changed and not arguments:  # DVC would only find the same again
+    stages, stale = _look(arguments)
+    if not stale and not arguments:  # DVC would only find the same again
         print(f"0 of {stages} stages run, {stages} up to date")
         return
     committed_lock = committed(LOCK).decode()
@@ -49,7 +49,7 @@ def main() -> None:
         urgent, plan = dag.read(first) if first else {}, dag.read(arguments)
         before, ordered = dag.lock_entries(), dag.longest_first(urgent) | dag.longest_first(plan)
         try:
-            run.side_by_side(ordered, jobs, params.processes)
+            run.side_by_side(ordered, stale, jobs, params.processes)
         finally:
             dag.order_lock(before, urgent | plan)
     else:
@@ -95,8 +95,8 @@ def _first(params: Params) -> list[str]:
     return [] if made or (len(params.tasks), len(params.students)) == (1, 1) else [f"evaluate@{task}-{student}"]
 
 
-def _look(arguments: list[str]) -> tuple[int, bool]:
-    """How many stages `dvc repro ARGUMENTS` looks at, and whether any of them is not as dvc.lock has it."""
+def _look(arguments: list[str]) -> tuple[int, set[str]]:
+    """How many stages `dvc repro ARGUMENTS` looks at, and those of them that are not as dvc.lock has them."""
     from dvc.cli import DvcParserError, parse_args
 
     try:
@@ -104,16 +104,17 @@ def _look(arguments: list[str]) -> tuple[int, bool]:
     except DvcParserError:
         sys.exit(2)  # DVC has said what it does not take
     choice = {name: getattr(options, name) for name in CHOICE}
-    looked_at, changed = 0, False
+    looked_at, stale = 0, set()
 
     def look(stage: "Stage", **_: Any) -> None:
-        nonlocal looked_at, changed
+        nonlocal looked_at
         looked_at += 1
-        changed = changed or stage.changed()
+        if stage.changed():
+            stale.add(stage.addressing)
 
     with repository(wait_for_lock=False) as repo:
         repo.reproduce(**choice, repro_fn=look)
-    return looked_at, changed
+    return looked_at, stale
 
 
 if __name__ == "__main__":
