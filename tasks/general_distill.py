@@ -57,6 +57,7 @@ def main(params: Params, student: str) -> None:
         max_length=settings.max_length,
         sequences=settings.sequences,
         padding=settings.padding,
+        feature_cache_gib=settings.feature_cache_gib,
         terms=terms(settings.loss),
         training=training(settings),
         checkpoints=checkpoints("general_distill", student),

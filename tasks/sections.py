@@ -71,9 +71,13 @@ def _as_list(loss: Any) -> Any:
 
 
 class FeatureSettings(TrainingSettings):
-    """A stage that matches attention scores and hidden states: intermediate and general distillation."""
+    """A stage that matches attention scores and hidden states: intermediate and general distillation.
+
+    `feature_cache_gib`: the most that the teacher's features may take on disk, so that it is run once; 0: never.
+    """
 
     padding: Literal["ignore", "reference"]
+    feature_cache_gib: Annotated[float, Field(ge=0)]
     loss: Annotated[list[FeatureTerm], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_once)]
 
 
@@ -81,7 +85,6 @@ class IntermediateSettings(FeatureSettings):
     """Stage 1; `variants`: of a sentence, in an epoch, others each time (null: all)."""
 
     variants: Positive | None
-    feature_cache_gib: Annotated[float, Field(ge=0)]
 
 
 class GeneralSettings(FeatureSettings):

@@ -18,7 +18,7 @@ def prepared(job: Job) -> Callable[[Path], None]:
     """As `reference.prepared`."""
     teacher = classifier(job.teacher).to(DEVICE)
     if job.stage == 1:
-        cache = feature_cache(job.examples, 0, None, epochs=job.epochs, gib=CACHE_GIB)
+        cache = feature_cache(job.examples, 0, epochs=job.epochs, gib=CACHE_GIB)
         model, loss = intermediate(teacher, job.shape, cache=cache)
     else:
         model, loss = classifier(job.shape), logits_loss

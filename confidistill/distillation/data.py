@@ -91,7 +91,7 @@ class Sequences(Dataset[Example]):
 
     def __getitem__(self, index: int) -> Example:
         ids = self.input_ids[index]
-        return {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
+        return {"rows": index, "input_ids": ids, "token_type_ids": np.zeros_like(ids)}
 
 
 def used_ids(data: Examples | Sequences, pad_token_id: int) -> torch.Tensor:

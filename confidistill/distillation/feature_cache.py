@@ -1,4 +1,4 @@
-"""The teacher's features on disk, so that it is run once on each text and not in each epoch of stage 1."""
+"""The teacher's features on disk, so that it is run once on each text and not in each epoch."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from confidistill.distillation.data import Batch, Examples, collator
+from confidistill.distillation.data import Batch, Examples, Sequences, collator
 from confidistill.distillation.feature_file import FeatureFile, Target
 from confidistill.distillation.processes import own_place
 from confidistill.distillation.variants import Rows
@@ -28,7 +28,7 @@ Compute = Callable[[Batch], Target]
 class FeatureCache:
     """The text of all epochs, and how much of the disk the teacher's features of it may take."""
 
-    data: Examples
+    data: Examples | Sequences
     pad_token_id: int
     seen: npt.NDArray[np.intp]
     """The rows that some epoch has, each once."""
@@ -36,7 +36,7 @@ class FeatureCache:
 
 
 def feature_cache(
-    data: Examples, pad_token_id: int, rows: Rows | None, *, epochs: int, gib: float
+    data: Examples | Sequences, pad_token_id: int, rows: Rows | None = None, *, epochs: int, gib: float
 ) -> FeatureCache | None:
     """A cache of at most `gib` GiB where it can pay: on a processor, in one process, for rows that come again.
 
@@ -45,11 +45,12 @@ def feature_cache(
     """
     if not gib or own_place()[1] > 1 or torch.cuda.is_available():
         return None
-    seen, uses = np.zeros(len(data), bool), 0
-    for epoch in range(epochs):
-        of_epoch = rows(epoch) if rows else np.arange(len(data))
-        seen[of_epoch] = True
-        uses += len(of_epoch)
+    seen, uses = np.full(len(data), rows is None), epochs * len(data)
+    if rows:
+        uses = 0
+        for of_epoch in map(rows, range(epochs)):
+            seen[of_epoch] = True
+            uses += len(of_epoch)
     return FeatureCache(data, pad_token_id, np.flatnonzero(seen), gib) if uses >= PAYS * seen.sum() else None
 
 

@@ -10,6 +10,7 @@ from transformers import AutoModel
 from confidistill.code import code_behind
 from confidistill.distillation.arguments import Training
 from confidistill.distillation.data import Sequences
+from confidistill.distillation.feature_cache import feature_cache
 from confidistill.distillation.features import feature_loss
 from confidistill.distillation.identity import identity
 from confidistill.distillation.layers import Spec
@@ -53,6 +54,7 @@ def distill_general(
     layer_map: Spec = "uniform",
     padding: Padding = "ignore",
     terms: Sequence[Term] = ALL_FEATURES,
+    feature_cache_gib: float = 0.0,
 ) -> None:
     """Distil the model of the folder `teacher` on the text of `corpus`, and write the student to `output`.
 
@@ -61,6 +63,7 @@ def distill_general(
             processes the first packs, while the others wait, some minutes at most: have a large corpus packed before
             (`pack_corpus`).
         sequences: how many to use; None: all.
+        feature_cache_gib: as in stage 1 (`distill_intermediate`).
 
     Raises:
         UserError: the depth does not divide, heads differ, the teacher cannot read `max_length` tokens, the corpus
@@ -74,14 +77,26 @@ def distill_general(
     with writer_first():
         packed = pack_corpus(teacher, corpus, packed_beside(checkpoints), max_length=max_length, sequences=sequences)
     tokens = np.memmap(packed, dtype=np.int32, mode="r").reshape(-1, max_length)  # (N, T)
+    data = Sequences(tokens)
+    cache = feature_cache(data, tokenizer.pad_token_id, epochs=training.epochs, gib=feature_cache_gib)
     history = fit(
         student,
-        Sequences(tokens),
-        loss=feature_loss(model, student, layers, padding, terms),
+        data,
+        loss=feature_loss(model, student, layers, padding, terms, cache),
         training=training,
         pad_token_id=tokenizer.pad_token_id,
         checkpoints=checkpoints,
-        inputs=identity(teacher, packed.stem, shape, initialisation, layers, padding, terms, *code_behind(__name__)),
+        inputs=identity(
+            teacher,
+            packed.stem,
+            shape,
+            initialisation,
+            layers,
+            padding,
+            terms,
+            feature_cache_gib,
+            *code_behind(__name__),
+        ),
     )
     if is_writer():
         write_student(student, tokenizer, output, history=history)

@@ -102,7 +102,9 @@ def teacher(assets: Path, output: Path, *, base: str = "base", training: Trainin
     )
 
 
-def general(assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING) -> None:
+def general(
+    assets: Path, output: Path, *, base: str = "base", training: Training = TRAINING, feature_cache_gib: float = 1.0
+) -> None:
     distill_general(
         assets / base,
         assets / "corpus.txt",
@@ -112,6 +114,7 @@ def general(assets: Path, output: Path, *, base: str = "base", training: Trainin
         max_length=12,
         sequences=ROWS,
         training=training,
+        feature_cache_gib=feature_cache_gib,
         checkpoints=checkpoints(output),
     )
 

@@ -36,12 +36,13 @@ def texts_of_the_teacher(monkeypatch):
     return counts
 
 
+@pytest.mark.parametrize("stage", ["general", "intermediate"])
 @pytest.mark.parametrize("base", ["plain", "base"])
-def test_the_losses_are_those_without_it(assets, tmp_path, texts_of_the_teacher, base):
-    stages.intermediate(assets, tmp_path / "with", base=base, training=FEW)
+def test_the_losses_are_those_without_it(assets, tmp_path, texts_of_the_teacher, base, stage):
+    stages.STAGES[stage](assets, tmp_path / "with", base=base, training=FEW)
     assert sum(texts_of_the_teacher) == FEW.batch_size + ROWS  # the first batch also tells how large a text's are
     texts_of_the_teacher.clear()
-    stages.intermediate(assets, tmp_path / "without", base=base, training=FEW, feature_cache_gib=0.0)
+    stages.STAGES[stage](assets, tmp_path / "without", base=base, training=FEW, feature_cache_gib=0.0)
     assert sum(texts_of_the_teacher) == 3 * ROWS
     assert history(tmp_path / "with") == pytest.approx(history(tmp_path / "without"), rel=1e-5)
 
@@ -87,7 +88,7 @@ def test_not_for_several_processes(assets, monkeypatch):
     """Each sees other rows in each epoch."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     examples = Examples(load_tokenizer(assets / "base"), pd.read_parquet(assets / "train.parquet"), 16)
-    assert feature_cache(examples, 0, None, epochs=3, gib=1.0) is None
+    assert feature_cache(examples, 0, epochs=3, gib=1.0) is None
 
 
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=6)
