@@ -99,7 +99,7 @@ def test_it_ends_with_all_that_it_has_started(toy: Toy, number: int, status: int
     process.send_signal(number)
     assert process.wait(30) == status
     assert "Traceback" not in process.communicate()[1]
-    assert not [event.stage for event in toy.trace() if alive(event.pid)]
+    wait_until(lambda: not any(alive(event.pid) for event in toy.trace()), "no stage is left", seconds=10)
     toy.tell("pace", "0")
     again = repro(toy, "--jobs", "2", "report")
     assert again.returncode == 0, again.stdout + again.stderr
