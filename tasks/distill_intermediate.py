@@ -9,7 +9,7 @@ from confidistill.files import atomic_folder
 from confidistill.imports import importing
 from tasks.entry import checkpoints, terms, training, training_stage
 from tasks.params import Params
-from tasks.tables import distillation_table
+from tasks.tables import distillation_text
 
 
 def distil(params: Params, task: str, student: str, output: Path, kept: Path, seed: int | None = None) -> None:
@@ -28,7 +28,7 @@ def distil(params: Params, task: str, student: str, output: Path, kept: Path, se
     distill_intermediate(
         teacher,
         start,
-        distillation_table(task),
+        distillation_text(task),
         output,
         max_length=params.task(task).max_length,
         layer_map=params.student(student).layer_map,

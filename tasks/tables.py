@@ -45,13 +45,23 @@ def teacher_table(task: str, split: str) -> pd.DataFrame:
     return read_mapped(Path("data/teacher") / task / f"{split}.parquet")
 
 
+def distillation_text(task: str) -> pd.DataFrame:
+    """What students of the task read: the training set, its variants, and transfer text, whose origin is below 0."""
+    return _with_transfer(Path("data/augmented") / f"{task}.parquet", Path("data/transfer") / task / TRANSFER)
+
+
 def distillation_table(task: str) -> pd.DataFrame:
-    """What students of the task learn from: the training set, its variants, and transfer text, which has no label."""
-    table = teacher_table(task, "augmented")
-    if not (Path("data/teacher") / task / TRANSFER).exists():
-        return table
-    unlabelled = teacher_table(task, "transfer").assign(label=UNLABELLED, origin=UNLABELLED)
-    return pd.concat([table, unlabelled], ignore_index=True)
+    """The rows of `distillation_text` with the teacher's logits."""
+    folder = Path("data/teacher") / task
+    return _with_transfer(folder / "augmented.parquet", folder / TRANSFER)
+
+
+def _with_transfer(table: Path, transfer: Path) -> pd.DataFrame:
+    rows = read_mapped(table)
+    if not transfer.exists():
+        return rows
+    unlabelled = read_mapped(transfer).assign(label=UNLABELLED, origin=UNLABELLED)
+    return pd.concat([rows, unlabelled], ignore_index=True)
 
 
 def logits(table: pd.DataFrame) -> np.ndarray:

@@ -12,6 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tasks.tables import distillation_table, distillation_text
 from tests import tiny
 
 
@@ -256,6 +257,15 @@ def test_augmented_rows_keep_label_and_origin(project):
     assert (augmented["label"].to_numpy() == train["label"].to_numpy()[augmented["origin"]]).all()
     first = augmented.groupby("origin").head(1)
     assert first["text"].tolist() == train["text"].tolist()
+
+
+@pytest.mark.parametrize("task", ["plain", "varied"])
+def test_both_stages_learn_from_the_same_rows(project, monkeypatch, task):
+    """The first from what the teacher was asked about, the second from its answers."""
+    monkeypatch.chdir(project)
+    text, table = distillation_text(task), distillation_table(task)
+    assert [name for name in table if name not in text] == ["logit0", "logit1"]
+    pd.testing.assert_frame_equal(text, table[list(text)])
 
 
 def test_transfer_text_is_labelled_by_the_teacher_alone_and_judges_nothing(project):

@@ -89,9 +89,9 @@ def test_the_order_is_that_of_the_method(clone):
     shutil.copy(clone / "profiles" / "paper.yaml", clone / "params.yaml")
     planned = run(clone, "dvc", "repro", "--dry", "--force", "evaluate@RTE-S_4L")
     order = re.findall(r"Running stage '(.+?)':", planned)
-    chain = ["download_data@RTE", "augment@RTE", "predict_teacher@RTE", "distill_intermediate@RTE-S_4L"]
-    chain += ["distill_prediction@RTE-S_4L", "evaluate@RTE-S_4L"]
-    assert [stage for stage in order if stage in chain] == chain
+    for stage in ("predict_teacher@RTE", "distill_intermediate@RTE-S_4L"):  # neither waits for the other
+        chain = ["download_data@RTE", "augment@RTE", stage, "distill_prediction@RTE-S_4L", "evaluate@RTE-S_4L"]
+        assert [stage for stage in order if stage in chain] == chain
     assert order.index("general_distill@S_4L") < order.index("distill_intermediate@RTE-S_4L")
     assert not any("S_6L" in stage or "CoLA" in stage for stage in order)
 
