@@ -41,7 +41,7 @@ def selection_split(task: str) -> str:
 
 
 def teacher_table(task: str, split: str) -> pd.DataFrame:
-    """Text, label and the teacher's logits (logit0, logit1, …) of one split, or of the augmented set."""
+    """Text, label and the teacher's logits (logit0, logit1, …) of one split."""
     return read_mapped(Path("data/teacher") / task / f"{split}.parquet")
 
 

@@ -128,6 +128,17 @@ def collator(pad_token_id: int) -> Callable[[Sequence[Example]], Batch]:
     return collate
 
 
+def by_length(
+    data: Examples | Sequences, pad_token_id: int, batch_size: int, rows: np.ndarray | None = None
+) -> Iterator[Batch]:
+    """Batches of these `rows` of `data` (None: of all), each row once, the longest first: what is not for training."""
+    chosen = np.arange(len(data)) if rows is None else rows
+    order = chosen[np.argsort(-data.lengths[chosen], kind="stable")]
+    collate = collator(pad_token_id)
+    for start in range(0, len(order), batch_size):
+        yield collate([data[row] for row in order[start : start + batch_size].tolist()])
+
+
 class BucketedBatches(Sampler[list[int]]):
     """Batches of examples of like length, in an order that is a function of the seed and the epoch alone.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from confidistill.distillation.data import Batch, Examples, Sequences, collator
+from confidistill.distillation.data import Batch, Examples, Sequences, by_length
 from confidistill.distillation.feature_file import FeatureFile, Target
 from confidistill.distillation.processes import own_place
 from confidistill.distillation.variants import Rows
@@ -75,8 +75,7 @@ def cached(compute: Compute, cache: FeatureCache) -> Compute:
 def _filled(compute: Compute, cache: FeatureCache, batch: Batch) -> FeatureFile | None:
     """A file of the features of all rows, made as those of `batch` are; None: they take too much."""
     file = FeatureFile(compute(batch), len(cache.data))
-    lengths = cache.data.lengths[cache.seen]
-    needed = file.size(lengths)
+    needed = file.size(cache.data.lengths[cache.seen])
     takes = f"the teacher's features take {needed / GIB:.2g} GiB"
     if needed > cache.gib * GIB:
         print(f"{takes}, feature_cache_gib allows {cache.gib:g}: the teacher is run in every epoch", file=sys.stderr)
@@ -87,12 +86,8 @@ def _filled(compute: Compute, cache: FeatureCache, batch: Batch) -> FeatureFile 
             f"{gettempdir()}: {takes}, only {free / GIB:.2g} are free: free some space, name another folder by TMPDIR, "
             "or set feature_cache_gib to 0"
         )
-    order = cache.seen[np.argsort(-lengths, kind="stable")]
-    collate = collator(cache.pad_token_id)
-    with progress(total=len(order), what="teacher's features", unit="rows") as bar:
-        for start in range(0, len(order), COMPUTED_TOGETHER):
-            rows = order[start : start + COMPUTED_TOGETHER].tolist()
-            together = collate([cache.data[row] for row in rows])
-            file.write(together, compute(together))
-            bar.update(len(rows))
+    with progress(total=len(cache.seen), what="teacher's features", unit="rows") as bar:
+        for part in by_length(cache.data, cache.pad_token_id, COMPUTED_TOGETHER, cache.seen):
+            file.write(part, compute(part))
+            bar.update(len(part["rows"]))
     return file

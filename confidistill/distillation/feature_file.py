@@ -58,8 +58,8 @@ class FeatureFile:
         for place, (row, real) in enumerate(_lengths(batch)):
             parts = [tensor[place, :real] for tensor in hidden.values()]
             parts += [tensor[place, :, :real, :real] for tensor in scores.values()]
-            values = self._values(row, sum(part.numel() for part in parts))
-            for part, found in zip(parts, values.split([part.numel() for part in parts]), strict=True):
+            sizes = [part.numel() for part in parts]
+            for part, found in zip(parts, self._values(row, sum(sizes)).split(sizes), strict=True):
                 part.copy_(found.view(part.shape))
         return Target(hidden, scores)
 

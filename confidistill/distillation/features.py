@@ -57,7 +57,8 @@ def feature_loss(
         for i, j in enumerate(layers.attention)
     ]
     names = model_inputs(teacher)
-    imitated = {i: j for i, j in enumerate(layers.hidden) if ("hidden" if i else "embedding") in weights}
+    kinds = ["embedding", *["hidden"] * (len(layers.hidden) - 1)]
+    imitated = {i: j for i, j in enumerate(layers.hidden) if kinds[i] in weights}
     attended = dict(enumerate(layers.attention)) if "attention" in weights else {}
 
     def compute(batch: Batch) -> Target:
@@ -78,8 +79,7 @@ def feature_loss(
             weights["attention"] * attention_loss(scores[i], target.scores[j], mask, padding, windows[i])
             for i, j in attended.items()
         ) + sum(
-            weights["hidden" if i else "embedding"]
-            * hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding)
+            weights[kinds[i]] * hidden_loss(hidden_states[i], target.hidden_states[j], mask, padding)
             for i, j in imitated.items()
         )
         assert isinstance(total, Tensor)

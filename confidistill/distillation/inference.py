@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from confidistill.architectures.architecture import model_inputs
-from confidistill.distillation.data import Examples, collator
+from confidistill.distillation.data import Examples, by_length
 from confidistill.progress import progress
 
 
@@ -17,21 +17,16 @@ def logits_of(
     Progress is shown where `what` names the work.
     """
     model.eval()
-    collate = collator(pad_token_id)
     names = model_inputs(model)
-    order = np.argsort(-np.asarray(examples.lengths), kind="stable")
+    order, found = [], []
     device = next(model.parameters()).device
     with (
         torch.inference_mode(),
-        progress(total=len(order), what=what or "", unit="rows", hidden=not what) as bar,
+        progress(total=len(examples), what=what or "", unit="rows", hidden=not what) as bar,
     ):
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = collate([examples[int(index)] for index in rows])
+        for batch in by_length(examples, pad_token_id, batch_size):
             inputs = {key: batch[key].to(device) for key in names}
-            found = model(**inputs).logits.float().cpu().numpy()  # (B, C)
-            if not start:
-                logits = np.empty((len(order), found.shape[1]), np.float32)
-            logits[rows] = found
-            bar.update(len(rows))
-    return logits
+            order.append(batch["rows"].numpy())
+            found.append(model(**inputs).logits.float().cpu().numpy())  # (B, C)
+            bar.update(len(found[-1]))
+    return np.concatenate(found)[np.argsort(np.concatenate(order))]
